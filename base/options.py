@@ -1,0 +1,172 @@
+"""Options: frozen dataclasses become a command line with YAML recipes, and go back to YAML.
+
+An options class is a frozen, keyword-only dataclass whose fields are made with `option`. A command joins several of them
+into one flat space of names: field `batch_size` is `--batch-size` on the command line and `batch_size:` in a recipe.
+"""
+
+import dataclasses
+import re
+import sys
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ActionYesNo, ArgumentParser, ArgumentTypeError
+
+from base.errors import InputError, input_error, nearest
+
+
+def option(default: Any = dataclasses.MISSING, help: str = "") -> Any:
+    """A dataclass field with a line for `--help`; one without a default must be given."""
+    return dataclasses.field(default=default, metadata={"help": help})
+
+
+def parse(
+    command: str, description: str, groups: dict[str, type], argv: Sequence[str] | None, positional: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Parses a command line into one instance of each options class.
+
+    Args:
+        command: The script's name, as usage shows it.
+        description: One sentence for `--help`.
+        groups: Title in `--help` -> options class. Field names must differ across classes.
+        argv: Arguments without the script's name; None: those of the process.
+        positional: Names of fields that are positional arguments.
+
+    Returns:
+        Title -> instance.
+
+    Raises:
+        InputError: An unknown option or recipe key (with the nearest name), a value of the wrong type, a missing
+            option, or whatever a class's own `__post_init__` refuses.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    parser = _parser(command, description, groups, positional)
+    known = _fields(groups)
+    _check_names(argv, known, positional)
+    try:
+        values = parser.parse_args(argv).as_dict()
+    except Exception as error:  # noqa: BLE001  jsonargparse raises several unrelated classes for bad input
+        raise _one_line(error) from None
+    for name, field in known.items():
+        if field.default is dataclasses.MISSING and values.get(name) is None:
+            shown = name.upper() if name in positional else f"--{_hyphens(name)}"
+            raise input_error(f"Expected {shown} ({field.metadata['help']})", do=f"See {command} --help.")
+    return {title: _build(cls, values) for title, cls in groups.items()}
+
+
+def to_dict(*instances: Any) -> dict[str, Any]:
+    """Field -> value of all instances, in one flat dict that YAML and JSON can hold."""
+    return {
+        field.name: list(value) if isinstance(value, tuple) else value
+        for instance in instances
+        for field in dataclasses.fields(instance)
+        for value in [getattr(instance, field.name)]
+    }
+
+
+def to_yaml(values: dict[str, Any]) -> str:
+    """`values` as a recipe, in the order given."""
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file, keys with underscores.
+
+    Raises:
+        InputError: No such file, no YAML, or no mapping.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise input_error(f"Expected a readable recipe at {path}", error=str(error)) from None
+    except yaml.YAMLError as error:
+        raise input_error(f"Expected YAML in {path}", error=" ".join(str(error).split())) from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise input_error(f"Expected 'option: value' lines in {path}", content=type(values).__name__)
+    return {str(key).replace("-", "_"): value for key, value in values.items()}
+
+
+def _fields(groups: dict[str, type]) -> dict[str, dataclasses.Field]:
+    fields: dict[str, dataclasses.Field] = {}
+    for cls in groups.values():
+        for field in dataclasses.fields(cls):
+            if field.name in fields:
+                raise TypeError(f"Two options classes of one command share the field {field.name!r}.")
+            fields[field.name] = field
+    return fields
+
+
+def _parser(command: str, description: str, groups: dict[str, type], positional: Sequence[str]) -> ArgumentParser:
+    parser = ArgumentParser(prog=command, description=description, exit_on_error=False, allow_abbrev=False)
+    if "config" not in _fields(groups):
+        parser.add_argument("--config", action="config", help="a recipe: a YAML file of options; later options win")
+    for title, cls in groups.items():
+        group = parser.add_argument_group(title)
+        types_of = typing.get_type_hints(cls)
+        for field in dataclasses.fields(cls):
+            _add(group, field, types_of[field.name], field.name in positional)
+    return parser
+
+
+def _add(group: Any, field: dataclasses.Field, kind: Any, positional: bool) -> None:
+    default = None if field.default is dataclasses.MISSING else field.default
+    text = field.metadata["help"]
+    name = f"--{_hyphens(field.name)}"
+    if positional:
+        group.add_argument(field.name, type=kind, help=text)
+    elif kind is bool:
+        group.add_argument(name, action=ActionYesNo(no_prefix="no-"), default=default, help=text)
+    elif typing.get_origin(kind) is tuple:
+        group.add_argument(name, type=typing.get_args(kind)[0], nargs="*", default=list(default or ()), help=text)
+    elif default is None:  # required ones too: their absence is reported by `parse`, in our own words
+        optional = kind if type(None) in typing.get_args(kind) else kind | None
+        group.add_argument(name, type=optional, default=None, help=text)
+    else:
+        group.add_argument(name, type=kind, default=default, help=text)
+
+
+def _check_names(argv: Sequence[str], known: dict[str, Any], positional: Sequence[str]) -> None:
+    """Refuses unknown options and recipe keys before the parser does: it does not name the nearest."""
+    flags = {f"--{_hyphens(name)}" for name in known if name not in positional} | {"--config", "--help"}
+    negated = {f"--no-{flag[2:]}" for flag in flags}
+    for place, argument in enumerate(argv):
+        flag, _, value = argument.partition("=")
+        if re.match(r"--[A-Za-z]", flag) and flag not in flags | negated | {"--print_config"}:
+            raise input_error("Expected an option of this command", option=flag, do=nearest(flag, flags))
+        if flag == "--config" and "config" not in known:
+            path = value or (argv[place + 1] if place + 1 < len(argv) else "")
+            for key in read_yaml(Path(path)):
+                if key not in known:
+                    raise input_error(f"Expected an option's name in {path}", key=key, do=nearest(key, known))
+
+
+def _one_line(error: Exception) -> InputError:
+    if not isinstance(error, (ArgumentTypeError, ValueError, TypeError, KeyError, OSError)) and (
+        type(error).__name__ not in ("ArgumentError", "NSKeyError")
+    ):
+        raise error
+    text = " ".join(str(error).split())
+    match = re.match(r'Parser key "(?P<key>\w+)"[^:]*: (?P<rest>.*)', text)
+    if match is None:
+        return InputError(text[:1].upper() + text[1:])
+    expected, _, value = match["rest"].partition(". Got value: ")
+    expected = re.sub(r"<class '(\w+)'>", r"\1", expected).replace("typing.", "").replace("Expected a ", "")
+    name = _hyphens(match["key"])
+    return InputError(f"Expected --{name} of type {expected}. Received: {match['key']}={value!r}. See --help.")
+
+
+def _build(cls: type, values: dict[str, Any]) -> Any:
+    chosen = {}
+    for field in dataclasses.fields(cls):
+        value = values[field.name]
+        chosen[field.name] = tuple(value) if isinstance(value, list) else value
+    return cls(**chosen)
+
+
+def _hyphens(name: str) -> str:
+    return name.replace("_", "-")

@@ -4,6 +4,7 @@ An options class is a frozen, keyword-only dataclass whose fields are made with 
 into one flat space of names: field `batch_size` is `--batch-size` on the command line and `batch_size:` in a recipe.
 """
 
+import argparse
 import dataclasses
 import re
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import ActionYesNo, ArgumentParser, ArgumentTypeError
+from jsonargparse import ActionYesNo, ArgumentParser
 
 from base.errors import InputError, input_error, nearest
 
@@ -48,7 +49,7 @@ def parse(
     _check_names(argv, known, positional)
     try:
         values = parser.parse_args(argv).as_dict()
-    except Exception as error:  # noqa: BLE001  jsonargparse raises several unrelated classes for bad input
+    except argparse.ArgumentError as error:
         raise _one_line(error) from None
     for name, field in known.items():
         if field.default is dataclasses.MISSING and values.get(name) is None:
@@ -145,11 +146,7 @@ def _check_names(argv: Sequence[str], known: dict[str, Any], positional: Sequenc
                     raise input_error(f"Expected an option's name in {path}", key=key, do=nearest(key, known))
 
 
-def _one_line(error: Exception) -> InputError:
-    if not isinstance(error, (ArgumentTypeError, ValueError, TypeError, KeyError, OSError)) and (
-        type(error).__name__ not in ("ArgumentError", "NSKeyError")
-    ):
-        raise error
+def _one_line(error: argparse.ArgumentError) -> InputError:
     text = " ".join(str(error).split())
     match = re.match(r'Parser key "(?P<key>\w+)"[^:]*: (?P<rest>.*)', text)
     if match is None:

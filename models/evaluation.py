@@ -1,0 +1,39 @@
+"""Scores and labels -> what a reader wants to know of a model. Pure; no TensorFlow."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+
+def evaluation_report(
+    scores: np.ndarray, label: np.ndarray, loss: np.ndarray, classes: Sequence[str], split: str
+) -> dict[str, Any]:
+    """The content of `evaluation.json`.
+
+    Args:
+        scores: float `[N, K]`; the highest is the prediction, the first of equals.
+        label: int `[N]`.
+        loss: float `[N]`.
+        classes: K names.
+        split: The split's name.
+
+    Returns:
+        `split`, `examples`, `loss`, `accuracy`, `per_class` (name -> `precision`, `recall`, `examples`; a precision
+        without predictions is 0), `confusion_matrix` (row: true class, column: predicted class).
+    """
+    predicted = scores.argmax(axis=1)
+    every = np.arange(len(classes))
+    precision, recall, _, support = precision_recall_fscore_support(label, predicted, labels=every, zero_division=0)
+    return {
+        "split": split,
+        "examples": len(label),
+        "loss": float(loss.mean(dtype=np.float64)),
+        "accuracy": float((predicted == label).mean()),
+        "per_class": {
+            name: {"precision": float(p), "recall": float(r), "examples": int(n)}
+            for name, p, r, n in zip(classes, precision, recall, support, strict=True)
+        },
+        "confusion_matrix": confusion_matrix(label, predicted, labels=every).tolist(),
+    }

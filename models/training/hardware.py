@@ -1,0 +1,110 @@
+"""Devices, strategy, precision and XLA: chosen before anything else touches TensorFlow, and said as they are."""
+
+import dataclasses
+import os
+
+import keras
+import tensorflow as tf
+
+from base.errors import require
+from models.training.options import HardwareOptions
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """What training really runs on."""
+
+    strategy: tf.distribute.Strategy
+    devices: tuple[str, ...]  # of the replicas
+    precision: str  # a Keras dtype policy
+    xla: bool
+    options: HardwareOptions  # every default resolved
+
+    @property
+    def replicas(self) -> int:
+        """Replicas in sync."""
+        return self.strategy.num_replicas_in_sync
+
+    def describe(self) -> dict[str, str]:
+        """Title -> what is really on, for the start of a run."""
+        threads = f"{self.options.intra_op_threads} intra-op, {self.options.inter_op_threads} inter-op"
+        return {
+            "devices": ", ".join(self.devices),
+            "strategy": f"{self.options.strategy}, {self.replicas} replica{'s' if self.replicas > 1 else ''}",
+            "precision": self.precision,
+            "XLA": "on (forward and backward half, update half)" if self.xla else "off",
+            "threads": threads,
+        }
+
+
+def prepare(options: HardwareOptions) -> Hardware:
+    """Sets up devices, threads and the global dtype policy. Call once a process, before TensorFlow runs anything.
+
+    Raises:
+        InputError: More replicas than GPUs, or than CPU cores where there are no GPUs.
+    """
+    cores = available_cores()
+    gpus = tf.config.list_physical_devices("GPU")
+    replicas = _replicas(options, len(gpus), cores)
+    mirrored = options.strategy == "mirrored" or (options.strategy == "auto" and replicas > 1)
+    intra, inter = options.intra_op_threads or cores, options.inter_op_threads or cores
+    _set_up(gpus, replicas, intra, inter)
+    devices = tuple(f"{'GPU' if gpus else 'CPU'}:{i}" for i in range(replicas))
+    precision = _precision(gpus[:replicas]) if options.precision == "auto" else options.precision
+    keras.config.set_dtype_policy(precision)
+    resolved = dataclasses.replace(
+        options,
+        strategy="mirrored" if mirrored else "single",
+        replicas=replicas,
+        precision=precision,
+        xla="on" if (bool(gpus) if options.xla == "auto" else options.xla == "on") else "off",
+        intra_op_threads=intra,
+        inter_op_threads=inter,
+    )
+    return Hardware(
+        strategy=tf.distribute.MirroredStrategy(devices) if mirrored else tf.distribute.get_strategy(),
+        devices=devices,
+        precision=precision,
+        xla=resolved.xla == "on",
+        options=resolved,
+    )
+
+
+def available_cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _replicas(options: HardwareOptions, gpus: int, cores: int) -> int:
+    if options.replicas is None:
+        return max(1, gpus) if options.strategy != "single" else 1
+    limit, of = (gpus, "GPUs") if gpus else (cores, "CPU cores (there is no GPU)")
+    require(
+        options.replicas <= limit, f"Expected --replicas of at most {limit}, the number of {of}", replicas=options.replicas
+    )
+    return options.replicas
+
+
+def _set_up(gpus: list, replicas: int, intra: int, inter: int) -> None:
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    if not gpus and replicas > 1:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        if len(tf.config.get_logical_device_configuration(cpu) or ()) < replicas:
+            tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * replicas)
+    # Once TensorFlow is running these can't be set, only agreed with.
+    if (intra, inter) != (
+        tf.config.threading.get_intra_op_parallelism_threads(),
+        tf.config.threading.get_inter_op_parallelism_threads(),
+    ):
+        tf.config.threading.set_intra_op_parallelism_threads(intra)
+        tf.config.threading.set_inter_op_parallelism_threads(inter)
+
+
+def _precision(gpus: list) -> str:
+    if not gpus:
+        return "float32"
+    capability = min(tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in gpus)
+    if capability >= (8, 0):
+        return "mixed_bfloat16"
+    return "mixed_float16" if capability >= (7, 0) else "float32"

@@ -1,0 +1,41 @@
+"""The private names of Keras that the training step leans on, all of them here.
+
+`tests/models/training/test_keras_internals.py` names those that a new Keras has moved.
+"""
+
+import keras
+import tensorflow as tf
+from keras.src.backend.tensorflow.optimizer import TFOptimizer
+from keras.src.optimizers.base_optimizer import BaseOptimizer
+
+# Creating slots beside their variables is needed under a strategy, and no obstacle to the pure update.
+_KEPT = {"add_variable_from_reference", "__init__", "__module__", "__doc__", "__dict__", "__weakref__"}
+
+
+def pure_optimizer(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """A twin that shares the optimizer's variables and whose `stateless_apply` works on the TensorFlow backend.
+
+    TensorFlow's optimizer class overrides Keras' neutral methods with ones that need tf.Variables. The twin's class puts
+    the neutral ones back; the optimizer itself keeps its class, so that a saved model names one that Keras can load.
+    """
+    overridden = {
+        name: getattr(BaseOptimizer, name)
+        for name in vars(TFOptimizer)
+        if name in vars(BaseOptimizer) and name not in _KEPT
+    }
+    twin = object.__new__(type("Pure" + type(optimizer).__name__, (type(optimizer),), overridden))
+    twin.__dict__.update(optimizer.__dict__)  # not copy.copy: Keras rebuilds a copy from its config, with new variables
+    twin._trainable_variables_indices = {twin._var_key(v): i for i, v in enumerate(twin._trainable_variables)}
+    return twin
+
+
+def own_copy(variable: keras.Variable) -> tf.Variable:
+    """This replica's own copy of a variable, inside `strategy.run`."""
+    value = variable.value
+    return value._get() if hasattr(value, "_get") else value
+
+
+def build_metrics(model: keras.Model, targets: tf.Tensor, outputs: tf.Tensor) -> None:
+    """Builds the compiled metrics, which callbacks look up by name, without a step of Keras' own loop."""
+    model._compile_metrics.build(targets, outputs)
+    model._compile_loss.build(targets, outputs)

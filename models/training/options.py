@@ -1,0 +1,88 @@
+"""What training can be told, as options; free of TensorFlow."""
+
+import dataclasses
+from typing import Literal
+
+from base.errors import require
+from base.options import option
+
+Precision = Literal["auto", "float32", "float64", "mixed_bfloat16", "mixed_float16"]
+OptimizerName = Literal["sgd", "adam", "adamw", "adagrad", "rmsprop"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HardwareOptions:
+    """Where the step runs, and in what arithmetic."""
+
+    strategy: Literal["auto", "single", "mirrored"] = option(
+        "auto", "auto: mirrored where there are several GPUs, else single"
+    )
+    replicas: int | None = option(
+        None, "of mirrored: by default one a GPU; without GPUs, N replicas are N logical CPU devices"
+    )
+    precision: Precision = option(
+        "auto", "auto: mixed_bfloat16 on GPUs from compute capability 8.0, mixed_float16 on 7.x, else float32; "
+        "float64 is for checking"
+    )
+    xla: Literal["auto", "on", "off"] = option("auto", "compile the step's two halves; auto: on GPUs only")
+    intra_op_threads: int | None = option(None, "threads within an operation; by default one a core")
+    inter_op_threads: int | None = option(None, "operations at a time; by default one a core")
+
+    def __post_init__(self) -> None:
+        require(
+            self.replicas is None or self.replicas >= 1, "Expected --replicas of at least 1", replicas=self.replicas
+        )
+        require(
+            self.strategy != "single" or self.replicas in (None, 1),
+            "Expected --strategy mirrored with several --replicas",
+            strategy=self.strategy,
+            replicas=self.replicas,
+        )
+        for name in ("intra_op_threads", "inter_op_threads"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, f"Expected --{name.replace('_', '-')} of at least 1", **{name: value})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OptimizerOptions:
+    """The optimizer of Keras, and its hyperparameters."""
+
+    optimizer: OptimizerName = option("adam", "of Keras")
+    learning_rate: float = option(1e-3, "of the optimizer")
+    momentum: float = option(0.9, "of sgd and rmsprop")
+    nesterov: bool = option(False, "Nesterov's momentum, with sgd")
+    weight_decay: float = option(0.0, "decoupled; of kernels only, not of biases and normalisation")
+
+    def __post_init__(self) -> None:
+        require(self.learning_rate > 0, "Expected --learning-rate above 0", learning_rate=self.learning_rate)
+        require(0 <= self.momentum < 1, "Expected --momentum from 0 to below 1", momentum=self.momentum)
+        require(self.weight_decay >= 0, "Expected --weight-decay of at least 0", weight_decay=self.weight_decay)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """The loop."""
+
+    batch_size: int = option(64, "global batch of one update, over all replicas")
+    epochs: int = option(10, "passes over the training split")
+    seed: int = option(0, "of weights, order and dropout")
+    steps_per_call: int = option(0, "steps in one call of the compiled loop; 0: as many as take a fifth of a second")
+    early_stopping: int = option(0, "stop after so many epochs without a lower validation loss; 0: never")
+    reduce_lr_on_plateau: int = option(
+        0, "halve the learning rate after so many epochs without a lower validation loss; 0: never"
+    )
+    final: Literal["best", "last"] = option(
+        "best", "weights that are saved and evaluated: of the lowest validation loss, or the last"
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "epochs"):
+            _at_least(self, name, 1)
+        for name in ("steps_per_call", "early_stopping", "reduce_lr_on_plateau"):
+            _at_least(self, name, 0)
+        require(0 <= self.seed < 2**31, "Expected --seed from 0 to 2147483647", seed=self.seed)
+
+
+def _at_least(options: TrainingOptions, name: str, least: int) -> None:
+    value = getattr(options, name)
+    require(value >= least, f"Expected --{name.replace('_', '-')} of at least {least}", **{name: value})

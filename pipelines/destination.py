@@ -1,0 +1,93 @@
+"""Whether the dataset may stand where the user wants it, found out before any work is done. Without TensorFlow."""
+
+import os
+from pathlib import Path
+
+from base.errors import InputError, input_error, require
+from pipelines.convert_options import ConvertOptions
+from pipelines.manifest import FILE_NAME, Manifest, read_manifest
+
+_NEW = "Give the name of a new folder."
+
+
+def check_destination(options: ConvertOptions) -> Manifest | None:
+    """Looks at --out, and changes nothing.
+
+    Returns:
+        The manifest of the dataset that this very command has made there already; None where it is to be made.
+
+    Raises:
+        InputError: The folder is the source, lies in it or around it, can't be written, or holds something that
+            must not be replaced.
+    """
+    out = options.out_path
+    _refuse_source(out, options.source_path)
+    _refuse_unwritable(out)
+    if not out.exists() or not any(out.iterdir()):
+        return None
+    try:
+        manifest = read_manifest(out)
+    except InputError as error:
+        if not (out / FILE_NAME).exists():
+            raise input_error(
+                "Expected --out to be a new or empty folder, or a dataset that this command made",
+                out=str(out),
+                holds=_some(os.listdir(out)),
+                do=_NEW,
+            ) from None
+        raise InputError(f"{error} {_NEW}") from None
+    if not options.overwrite:
+        _refuse_different(manifest, options, out)
+        _refuse_incomplete(manifest, out)
+        return manifest
+    foreign = sorted(path.name for path in out.iterdir() if path.name not in manifest.files or path.is_dir())
+    require(
+        not foreign,
+        "Expected --overwrite of a folder that holds nothing but the dataset",
+        out=str(out),
+        also_there=_some(foreign),
+        do="Move these away, or give the name of a new folder.",
+    )
+    return None
+
+
+def _refuse_source(out: Path, source: Path | None) -> None:
+    if source is not None and (out == source or out in source.parents or source in out.parents):
+        expected = "Expected --out to be apart from SOURCE: not the same folder, nor one above or inside it"
+        raise input_error(expected, out=str(out), source=str(source), do=_NEW)
+
+
+def _refuse_unwritable(out: Path) -> None:
+    if out.exists():
+        require(out.is_dir(), "Expected --out to be a folder", out=str(out), do=_NEW)
+        # a rename puts the finished folder in its place, and no mount point can be renamed
+        do = "Give a folder inside it."
+        require(not out.is_mount(), "Expected --out not to be a mount point", out=str(out), do=do)
+    parent = next(path for path in out.parents if path.exists())
+    writable = parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)
+    require(writable, "Expected --out in a folder that can be written", out=str(out), folder=str(parent))
+
+
+def _refuse_different(manifest: Manifest, options: ConvertOptions, out: Path) -> None:
+    there, wanted = manifest.made_by, options.made_by()
+    keys = sorted(key for key in {*there, *wanted} if there.get(key) != wanted.get(key))
+    require(
+        not keys,
+        f"Expected --out to be new, empty, or made by the same command ({', '.join(keys)} differ)",
+        out=str(out),
+        there={key: there.get(key) for key in keys},
+        wanted={key: wanted.get(key) for key in keys},
+        do="Give the name of a new folder, or replace the dataset with --overwrite.",
+    )
+
+
+def _refuse_incomplete(manifest: Manifest, out: Path) -> None:
+    sizes = {shard.file: shard.bytes for split in manifest.splits.values() for shard in split.shards}
+    damaged = [name for name in manifest.files if not (out / name).is_file()]
+    damaged += [name for name, size in sizes.items() if name not in damaged and (out / name).stat().st_size != size]
+    expected, do = "Expected the dataset in --out to be whole", "Make it again with --overwrite."
+    require(not damaged, expected, out=str(out), missing_or_cut=_some(damaged), do=do)
+
+
+def _some(names: list[str]) -> list[str]:
+    return sorted(names)[:5] + ([f"and {len(names) - 5} more"] if len(names) > 5 else [])

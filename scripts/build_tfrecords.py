@@ -1,0 +1,51 @@
+"""Labelled images -> a dataset folder: shards of TFRecords, manifest.json, TFDS metadata.
+
+scripts/build_tfrecords.py SOURCE --out DIR
+"""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+from base.command import run
+from base.options import parse
+from pipelines.conversion_report import describe, progress_bar
+from pipelines.convert_options import ConvertOptions
+from pipelines.destination import check_destination
+from pipelines.plan import plan_splits
+from pipelines.sources.open import open_source
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command, and returns its exit code."""
+    return run(_build, argv)
+
+
+def _build(argv: Sequence[str] | None) -> None:
+    start = time.monotonic()
+    description = "Turns labelled images into TFRecords, divided into splits and shuffled."
+    options = parse("build_tfrecords.py", description, {"conversion": ConvertOptions}, argv, ("source",))["conversion"]
+    finished = check_destination(options)
+    if finished is not None:
+        print(f"already there: {options.out_path}, made by this same command", describe(finished), sep="\n")
+        return
+
+    source = open_source(options.source, class_names=options.class_names, value_range=options.value_range)
+    splits, notes = plan_splits(source, options)
+    print(f"source: {options.source}, {len(source.ids)} images of {len(source.classes)} classes", *notes, sep="\n  ")
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from pipelines.convert import convert  # brings TensorFlow, which takes seconds: refusals and --help come before it
+
+    with progress_bar(len(source.ids), shown=not options.quiet) as progress:
+        manifest = convert(source, splits, options, progress=progress)
+    print(describe(manifest))
+    converted = sum(split.examples for split in manifest.splits.values())
+    seconds = time.monotonic() - start
+    print(f"{len(source.ids):,} images found, {converted:,} converted in {seconds:.1f} s: {options.out_path}")
+
+
+if __name__ == "__main__":
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # decoding is the CPU's work: leave the accelerators' memory alone
+    sys.exit(main())

@@ -1,8 +1,8 @@
 """Heads: what the last layer gives, the loss it is trained with, and how scores are read. Free of TensorFlow at import.
 
-    softmax   `[B, K]` probabilities                cross-entropy
-    sigmoid   `[B, 1]` probability of class 1       binary cross-entropy; evaluation gives `[1 - p, p]`
-    linear    `[B, K]` scores                       Keras' hinge losses
+softmax   `[B, K]` probabilities                cross-entropy
+sigmoid   `[B, 1]` probability of class 1       binary cross-entropy; evaluation gives `[1 - p, p]`
+linear    `[B, K]` scores                       Keras' hinge losses
 """
 
 import dataclasses
@@ -34,9 +34,7 @@ class HeadOptions:
 
     def __post_init__(self) -> None:
         fitting = ("auto", *_LOSSES[self.head])
-        require(
-            self.loss in fitting, f"Expected --loss {' or '.join(fitting)} with --head {self.head}", loss=self.loss
-        )
+        require(self.loss in fitting, f"Expected --loss {' or '.join(fitting)} with --head {self.head}", loss=self.loss)
 
 
 @dataclasses.dataclass(frozen=True)

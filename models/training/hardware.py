@@ -80,7 +80,9 @@ def _replicas(options: HardwareOptions, gpus: int, cores: int) -> int:
         return max(1, gpus) if options.strategy != "single" else 1
     limit, of = (gpus, "GPUs") if gpus else (cores, "CPU cores (there is no GPU)")
     require(
-        options.replicas <= limit, f"Expected --replicas of at most {limit}, the number of {of}", replicas=options.replicas
+        options.replicas <= limit,
+        f"Expected --replicas of at most {limit}, the number of {of}",
+        replicas=options.replicas,
     )
     return options.replicas
 

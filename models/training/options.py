@@ -21,8 +21,9 @@ class HardwareOptions:
         None, "of mirrored: by default one a GPU; without GPUs, N replicas are N logical CPU devices"
     )
     precision: Precision = option(
-        "auto", "auto: mixed_bfloat16 on GPUs from compute capability 8.0, mixed_float16 on 7.x, else float32; "
-        "float64 is for checking"
+        "auto",
+        "auto: mixed_bfloat16 on GPUs from compute capability 8.0, mixed_float16 on 7.x, else float32; "
+        "float64 is for checking",
     )
     xla: Literal["auto", "on", "off"] = option("auto", "compile the step's two halves; auto: on GPUs only")
     intra_op_threads: int | None = option(None, "threads within an operation; by default one a core")

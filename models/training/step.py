@@ -91,9 +91,7 @@ def build_evaluation_step(model: keras.Model, head: Head) -> Callable[[Batch], B
     def step(batch: Batch) -> Batch:
         weights = _read([own_copy(v) for v in model.trainable_variables])
         state = _read([own_copy(v) for v in model.non_trainable_variables])
-        outputs, _, penalties = model.stateless_call(
-            weights, state, batch["image"], training=False, return_losses=True
-        )
+        outputs, _, penalties = model.stateless_call(weights, state, batch["image"], training=False, return_losses=True)
         loss = loss_of(head.targets(batch["label"]), outputs) + _sum(penalties, outputs.dtype)
         return {
             "loss": tf.cast(loss, tf.float32),

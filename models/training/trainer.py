@@ -118,7 +118,9 @@ def compile_model(model: keras.Model, head: Head, optimizer: keras.optimizers.Op
     Call it under the strategy's scope.
     """
     # Loss scaling is the step's: Keras' own looks at one replica's gradients, before the all-reduce.
-    model.compile(optimizer, head.keras_loss(), [head.keras_accuracy()], auto_scale_loss=False, jit_compile=False)
+    model.compile(
+        optimizer, head.keras_loss(), metrics=[head.keras_accuracy()], auto_scale_loss=False, jit_compile=False
+    )
     optimizer.build(model.trainable_variables)
     label = tf.zeros([1], tf.int32)
     build_metrics(model, head.targets(label), tf.zeros([1, head.units], model.output.dtype))

@@ -1,0 +1,64 @@
+"""The callbacks of every run: metrics, weights, TensorBoard, early stopping, plateau. Keras' own where it has them."""
+
+import keras
+
+from base import files
+from models.training.options import TrainingOptions
+from models.training.run_directory import RunDirectory
+
+
+class MetricsFile(keras.callbacks.Callback):
+    """Appends each epoch's logs to `metrics.jsonl`."""
+
+    def __init__(self, run: RunDirectory) -> None:
+        super().__init__()
+        self._run = run
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Writes a line; epochs are counted from 1."""
+        self._run.append_metrics({"epoch": epoch + 1, **logs})
+
+
+class WeightFiles(keras.callbacks.Callback):
+    """Keeps the last weights, and those of the lowest validation loss."""
+
+    def __init__(self, run: RunDirectory) -> None:
+        super().__init__()
+        self._run = run
+        self.best_epoch: int | None = None  # counted from 1
+        self.best_loss = float("inf")
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Saves the weights."""
+        self._save(self._run.last_weights)
+        if logs.get("val_loss", float("inf")) < self.best_loss:
+            self.best_epoch, self.best_loss = epoch + 1, logs["val_loss"]
+            self._save(self._run.best_weights)
+
+    def _save(self, path) -> None:
+        with files.whole_file(path, suffix=".weights.h5") as temporary:
+            self.model.save_weights(temporary)
+
+
+def standard_callbacks(
+    run: RunDirectory, options: TrainingOptions, *, validation: bool
+) -> tuple[WeightFiles, list[keras.callbacks.Callback]]:
+    """The callbacks that `options` ask for, in their order.
+
+    Args:
+        run: Where they write.
+        options: Of training.
+        validation: Whether there is a validation split; without one nothing can stop early.
+
+    Returns:
+        The weight files, which know the best epoch; all callbacks, these included.
+    """
+    weights = WeightFiles(run)
+    callbacks = [weights, MetricsFile(run), keras.callbacks.TensorBoard(run.tensorboard, write_graph=False)]
+    if validation and options.reduce_lr_on_plateau:
+        callbacks.append(
+            keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=options.reduce_lr_on_plateau)
+        )
+    if validation and options.early_stopping:
+        callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=options.early_stopping))
+    return weights, callbacks

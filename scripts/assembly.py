@@ -1,0 +1,86 @@
+"""What the commands share: it joins pipelines and models, which do not know each other."""
+
+import importlib.metadata
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from base.errors import require
+from models.cnn import build_cnn
+from models.cnn_options import CNNOptions
+from models.heads import Head
+from models.training.feed import Feed
+from models.training.hardware import Hardware
+from models.training.optimizers import build_optimizer
+from models.training.options import OptimizerOptions
+from models.training.trainer import compile_model
+from pipelines import reader
+from pipelines.input_options import InputSpec
+from pipelines.manifest import Manifest
+
+_NAMED_VERSIONS = ("tensorflow", "keras", "numpy", "millrace")
+
+
+class Data:
+    """A dataset folder read at one size, for one hardware; splits are loaded when first asked for."""
+
+    def __init__(self, folder: Path, manifest: Manifest, spec: InputSpec, replicas: int, batch_size: int) -> None:
+        require(
+            batch_size >= replicas and batch_size % replicas == 0,
+            f"Expected a --batch-size that is a multiple of the {replicas} replicas",
+            batch_size=batch_size,
+        )
+        self._folder, self._manifest, self._spec = folder, manifest, spec
+        self._replicas, self._batch_size = replicas, batch_size
+        self._loaded: dict[str, reader.ResidentSplit] = {}
+
+    def training(self, split: str, seed: int, start_step: int = 0) -> Feed:
+        """The endless, shuffled feed of a split."""
+        data = self._split(split)
+        dataset = reader.training_batches(
+            data, batch_size=self._batch_size, seed=seed, replicas=self._replicas, start_step=start_step
+        )
+        return Feed(dataset=dataset, examples=data.examples, batch_size=self._batch_size)
+
+    def evaluation(self, split: str) -> Feed:
+        """The feed of every example of a split, once."""
+        data = self._split(split)
+        dataset = reader.evaluation_batches(data, batch_size=self._batch_size, replicas=self._replicas)
+        return Feed(dataset=dataset, examples=data.examples, batch_size=self._batch_size)
+
+    def describe(self) -> str:
+        """How the data is held."""
+        held = sum(split.image.shape.num_elements() for split in self._loaded.values())
+        return f"resident, uint8 {list(self._spec.shape)}, {held / 1e6:,.1f} MB in host memory"
+
+    def _split(self, name: str) -> reader.ResidentSplit:
+        if name not in self._loaded:
+            self._loaded[name] = reader.load(self._folder, self._manifest, name, self._spec)
+        return self._loaded[name]
+
+
+def build_model(
+    cnn: CNNOptions, optimizer: OptimizerOptions, head: Head, spec: InputSpec, hardware: Hardware, seed: int
+) -> keras.Model:
+    """The compiled model, its weights drawn from `seed`, under the hardware's strategy."""
+    keras.utils.set_random_seed(seed)
+    with hardware.strategy.scope():
+        model = build_cnn(cnn, spec.shape, head)
+        compile_model(model, head, build_optimizer(optimizer))
+    return model
+
+
+def environment(manifest: Manifest, really_on: dict[str, str]) -> dict[str, Any]:
+    """The content of `environment.json`."""
+    return {
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": {name: importlib.metadata.version(name) for name in _NAMED_VERSIONS},
+        "really_on": really_on,
+        "data_fingerprint": manifest.fingerprint,
+        "classes": list(manifest.classes),
+    }

@@ -1,0 +1,153 @@
+"""Trains and evaluates a model: `scripts/train.py --data DIR --run RUN [--config RECIPE]`."""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+
+from base import command, native_log
+from base.options import option, parse, to_dict
+from models.cnn_options import CNNOptions
+from models.heads import HeadOptions, head_for
+from models.training.options import HardwareOptions, OptimizerOptions, TrainingOptions
+from models.training.run_directory import RunDirectory
+from pipelines.input_options import InputOptions, resolve
+from pipelines.manifest import Manifest, read_manifest
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What to train on, where to, and how it is judged."""
+
+    data: str = option(help="a dataset folder, made by build_tfrecords.py")
+    run: str = option(help="the run's folder")
+    model: Literal["cnn"] = option("cnn", "the architecture")
+    evaluate_on: str | None = option(
+        None, "the split that judges: by default test, else validation; none: no evaluation"
+    )
+    overwrite: bool = option(False, "replace a run of other options")
+
+
+GROUPS = {
+    "run": RunOptions,
+    "input": InputOptions,
+    "cnn": CNNOptions,
+    "head": HeadOptions,
+    "optimizer": OptimizerOptions,
+    "training": TrainingOptions,
+    "hardware": HardwareOptions,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    return command.run(_main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> None:
+    options = parse("train.py", "Trains and evaluates an image classifier.", GROUPS, argv)
+    manifest = read_manifest(Path(options["run"].data))
+    run = RunDirectory(Path(options["run"].run))
+    judge = _judge(options["run"], manifest)
+    manifest.split("train", Path(options["run"].data))
+    asked = {name: value for name, value in to_dict(*options.values()).items() if name not in ("run", "overwrite")}
+    if run.is_finished(asked, manifest.fingerprint, overwrite=options["run"].overwrite):
+        print(f"finished already: {run.path}")
+    else:
+        with native_log.captured() as log:
+            _train(options, manifest, run, judge, log)
+    _print_result(run, judge)
+
+
+def _train(
+    options: dict[str, Any], manifest: Manifest, run: RunDirectory, judge: str | None, log: native_log.NativeLog
+) -> None:
+    # TensorFlow takes seconds to import, and what could be refused without it has been.
+    from models.training import hardware as hardware_module
+    from models.training.callbacks import standard_callbacks
+    from models.training.progress import Progress
+    from models.training.saving import save_model
+    from models.training.trainer import Trainer
+    from scripts import assembly
+
+    training: TrainingOptions = options["training"]
+    console = Console(highlight=False)
+    spec = resolve(options["input"], manifest.image_shape, manifest.channels)
+    head = head_for(options["head"], len(manifest.classes))
+    hardware = hardware_module.prepare(options["hardware"])
+    data = assembly.Data(Path(options["run"].data), manifest, spec, hardware.replicas, training.batch_size)
+    train_feed = data.training("train", training.seed)
+    validation_feed = data.evaluation("validation") if "validation" in manifest.splits else None
+    model = assembly.build_model(options["cnn"], options["optimizer"], head, spec, hardware, training.seed)
+
+    really_on = {**hardware.describe(), "data": data.describe(), "augmentation": "none"}
+    resolved = to_dict(*{**options, "input": _as_options(spec), "hardware": hardware.options}.values())
+    run.create({**resolved, "evaluate_on": judge or "none"}, assembly.environment(manifest, really_on))
+    log.keep_in(run.log)
+    for title, text in really_on.items():
+        console.print(f"{title:>12}  {text}", soft_wrap=True)
+    model.summary(line_length=min(console.width, 100), print_fn=lambda text: console.print(text, markup=False))
+
+    weights, callbacks = standard_callbacks(run, training, validation=validation_feed is not None)
+    trainer = Trainer(model, head, hardware)
+    progress = Progress(console)
+    try:
+        trainer.fit(
+            train_feed,
+            validation_feed,
+            epochs=training.epochs,
+            steps_per_call=training.steps_per_call,
+            callbacks=[progress, *callbacks],
+        )
+    finally:
+        progress.close()
+
+    if training.final == "best" and weights.best_epoch is not None:
+        model.load_weights(run.best_weights)
+        console.print(f"best epoch: {weights.best_epoch} (val_loss {weights.best_loss:.4f})")
+    if judge is not None:
+        _evaluate(trainer, data.evaluation(judge), manifest, run, judge)
+    save_model(model, run.model, trainer.loss_scale)
+
+
+def _evaluate(trainer: Any, feed: Any, manifest: Manifest, run: RunDirectory, judge: str) -> None:
+    from base import files
+    from models.evaluation import evaluation_report
+
+    result = trainer.evaluate(feed)
+    report = evaluation_report(result["scores"], result["label"], result["loss"], manifest.classes, judge)
+    files.write_json(run.evaluation, report)
+
+
+def _judge(options: RunOptions, manifest: Manifest) -> str | None:
+    """The split that judges, or None."""
+    if options.evaluate_on == "none":
+        return None
+    if options.evaluate_on is not None:
+        manifest.split(options.evaluate_on, Path(options.data))
+        return options.evaluate_on
+    return next((name for name in ("test", "validation") if name in manifest.splits), None)
+
+
+def _as_options(spec: Any) -> InputOptions:
+    return InputOptions(image_size=spec.image_size, channels=spec.channels, fit=spec.fit)
+
+
+def _print_result(run: RunDirectory, judge: str | None) -> None:
+    if judge is None:
+        print("evaluation: none")
+    else:
+        report = json.loads(run.evaluation.read_text(encoding="utf-8"))
+        print(
+            f"{judge} accuracy {report['accuracy']:.4f}, loss {report['loss']:.4f} on {report['examples']} examples "
+            f"of split {judge!r}"
+        )
+    print(f"run: {run.path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

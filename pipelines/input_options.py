@@ -17,8 +17,9 @@ class InputOptions:
     """The size and channels of the images that the model sees, and how an image gets there."""
 
     image_size: int | None = option(
-        None, f"height and width in pixels; by default the data set's own where all images are square and of one size, "
-        f"else {DEFAULT_IMAGE_SIZE}"
+        None,
+        f"height and width in pixels; by default the data set's own where all images are square and of one size, "
+        f"else {DEFAULT_IMAGE_SIZE}",
     )
     channels: Literal[1, 3] | None = option(None, "1 grey or 3 colour; by default the data set's own")
     fit: Fit = option(

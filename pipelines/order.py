@@ -7,7 +7,6 @@ function of (seed, step): nothing is stored, every example comes once an epoch, 
 
 import tensorflow as tf
 
-
 # TensorFlow's default of 4 rounds leaves the permutations of neighbouring epochs correlated (0.83 at 60,000 examples),
 # and 8 still show it at a million; from 12 on every statistic tried was that of random permutations.
 ROUNDS = 16

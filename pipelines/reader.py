@@ -72,10 +72,14 @@ def load(folder: Path, manifest: Manifest, split: str, spec: InputSpec) -> Resid
             f"Expected readable records in split {split!r} of {folder}", after_record=read, error=reason
         ) from None
     require(
-        read == examples, f"Expected {examples} records in split {split!r} of {folder}, as its manifest says", found=read
+        read == examples,
+        f"Expected {examples} records in split {split!r} of {folder}, as its manifest says",
+        found=read,
     )
     return ResidentSplit(
-        image=tf.constant(images), label=tf.constant(np.concatenate(labels), tf.int32), id=tf.constant(np.concatenate(ids))
+        image=tf.constant(images),
+        label=tf.constant(np.concatenate(labels), tf.int32),
+        id=tf.constant(np.concatenate(ids)),
     )
 
 

@@ -4,8 +4,8 @@
     all-reduce         gradients, moving averages and sums                     the only communication
     update             weights, optimizer, gradients -> new ones               the same on every replica
 
-Each replica then writes its own copy of every variable. What depends on the whole batch (the mean of the loss, the finite
-check, clipping) comes after the all-reduce, so 1 and N replicas compute the same thing.
+Each replica then writes its own copy of every variable. What depends on the whole batch (the mean of the loss, the
+finite check, clipping) comes after the all-reduce, so 1 and N replicas compute the same thing.
 """
 
 from collections.abc import Callable

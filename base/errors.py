@@ -8,7 +8,7 @@ class InputError(ValueError):
     """Something the user can mend: an option, a file, a folder. Commands print it in one line and exit with 2."""
 
 
-def input_error(expected: str, *, do: str = "", **received: object) -> InputError:
+def input_error(expected: str, /, *, do: str = "", **received: object) -> InputError:
     """An `InputError` in the one form that all errors have.
 
     Args:
@@ -28,7 +28,7 @@ def input_error(expected: str, *, do: str = "", **received: object) -> InputErro
     return InputError(" ".join(parts))
 
 
-def require(holds: bool, expected: str, *, do: str = "", **received: object) -> None:
+def require(holds: bool, expected: str, /, *, do: str = "", **received: object) -> None:
     """Raises `input_error(...)` unless `holds`."""
     if not holds:
         raise input_error(expected, do=do, **received)

@@ -45,24 +45,40 @@ def whole_folder(path: Path) -> Iterator[Path]:
     An existing `path` stays as it is until the new folder is complete, and is then removed: the caller decides
     beforehand whether it may be replaced.
     """
+    missing = [parent for parent in path.parents if not parent.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     try:
-        yield temporary
-        temporary.chmod(0o777 & ~_umask())
-        for file in temporary.rglob("*"):
-            _sync(file)
-        _sync(temporary)
-        old = None
-        if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
-            os.replace(path, old)
-        os.replace(temporary, path)
-        _sync(path.parent)
-        if old is not None:
-            shutil.rmtree(old)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        try:
+            yield temporary
+            temporary.chmod(0o777 & ~_umask())
+            for file in temporary.rglob("*"):
+                _sync(file)
+            _sync(temporary)
+            _replace_folder(path, temporary)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if not path.exists():
+            for parent in missing:
+                with contextlib.suppress(OSError):  # something else has come to stand in it
+                    parent.rmdir()
+
+
+def _replace_folder(path: Path, new: Path) -> None:
+    """Renames `new` to `path`, and removes what stood there; when interrupted in between, puts that back."""
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+    try:
+        if path.exists():
+            os.replace(path, old)
+        os.replace(new, path)
+        _sync(path.parent)
+    except BaseException:
+        if not path.exists() and any(old.iterdir()):
+            os.replace(old, path)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

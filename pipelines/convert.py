@@ -1,6 +1,7 @@
 """Source -> shards, manifest and TFDS metadata, in parallel, whole or not at all."""
 
 import collections
+import contextlib
 import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -85,11 +86,12 @@ def _write_split(
     writer: ShardWriter, source: Source, places: np.ndarray, seen: _Seen, progress: Callable[[int], None]
 ) -> Split:
     try:
-        for chunk, images in _prepared(source, places):
-            for place, image in zip(chunk, images, strict=True):
-                writer.write(serialize(image.data, int(source.labels[place]), source.ids[place]))
-                seen.add(image)
-            progress(len(chunk))
+        with contextlib.closing(_prepared(source, places)) as chunks:  # no thread outlives an error
+            for chunk, images in chunks:
+                for place, image in zip(chunk, images, strict=True):
+                    writer.write(serialize(image.data, int(source.labels[place]), source.ids[place]))
+                    seen.add(image)
+                progress(len(chunk))
     except BaseException:
         writer.abandon()
         raise
@@ -103,7 +105,7 @@ def _write_split(
 
 def _prepared(source: Source, places: np.ndarray) -> Iterator[tuple[list[int], list[Encoded]]]:
     """Chunks of `places` with their images, in order; read, decoded and encoded by all cores, a few chunks ahead."""
-    cores = len(os.sched_getaffinity(0))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     pending: collections.deque[tuple[list[int], Future[list[Encoded]]]] = collections.deque()
     with ThreadPoolExecutor(cores) as pool:
         try:

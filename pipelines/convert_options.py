@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,12 +41,12 @@ class ConvertOptions:
     @property
     def source_path(self) -> Path | None:
         """Where the source lies, links resolved; None for the embedded digits."""
-        return None if self.source == digits.NAME else Path(self.source).resolve()
+        return None if self.source == digits.NAME else Path(os.path.realpath(self.source))
 
     @property
     def out_path(self) -> Path:
         """Where the dataset is to stand, links resolved."""
-        return Path(self.out).resolve()
+        return Path(os.path.realpath(self.out))
 
     @property
     def held_out(self) -> float:

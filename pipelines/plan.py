@@ -20,6 +20,8 @@ def plan_splits(source: Source, options: ConvertOptions) -> tuple[dict[str, np.n
     _check_classes(source)
     splits = assign(source.labels, hash_ids(source.ids, options.seed), source.splits, options.held_out)
     notes = [*source.notes, _origin(source, splits, options)]
+    wanted = set(source.splits or ("train", "test")) | ({"validation"} if options.held_out else set())
+    notes += [f"too few images for {name}: there is none" for name in sorted(wanted - splits.keys())]
     for name in splits:
         counts = np.bincount(source.labels[splits[name]], minlength=len(source.classes))
         empty = [source.classes[place] for place in np.flatnonzero(counts == 0)]
@@ -51,4 +53,4 @@ def _origin(source: Source, splits: dict[str, np.ndarray], options: ConvertOptio
     if "validation" in splits:
         share = f"{options.held_out:g} of train"
         return f"no validation of its own: {share} held out by seed {options.seed}, each class alike"
-    return f"no validation of its own, none held out (--hold-out {options.hold_out})"
+    return f"no validation of its own, and none held out (--hold-out {options.hold_out})"

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 
 from base.command import run
+from base.native_log import captured
 from base.options import parse
 from pipelines.conversion_report import describe, progress_bar
 from pipelines.convert_options import ConvertOptions
@@ -33,12 +34,12 @@ def _build(argv: Sequence[str] | None) -> None:
 
     source = open_source(options.source, class_names=options.class_names, value_range=options.value_range)
     splits, notes = plan_splits(source, options)
-    print(f"source: {options.source}, {len(source.ids)} images of {len(source.classes)} classes", *notes, sep="\n  ")
+    found = f"{options.source}: {len(source.ids):,} images of {len(source.classes)} classes"
+    print(found, *notes, sep="\n  ", flush=True)
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from pipelines.convert import convert  # brings TensorFlow, which takes seconds: refusals and --help come before it
+    with captured(), progress_bar(len(source.ids), shown=not options.quiet) as progress:
+        from pipelines.convert import convert  # brings TensorFlow, which takes seconds: refusals come before it
 
-    with progress_bar(len(source.ids), shown=not options.quiet) as progress:
         manifest = convert(source, splits, options, progress=progress)
     print(describe(manifest))
     converted = sum(split.examples for split in manifest.splits.values())

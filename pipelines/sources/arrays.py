@@ -167,7 +167,7 @@ def _pairs(
 def _load_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
+            content = {key: file[key] for key in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         pickled = "pickle" in str(error)
         raise input_error(
@@ -176,3 +176,6 @@ def _load_npz(path: Path) -> dict[str, np.ndarray]:
             error="it holds pickled objects" if pickled else str(error),
             do="Reading a pickle runs code: save numbers or strings." if pickled else "",
         ) from None
+    others = [key for key, value in content.items() if not isinstance(value, np.ndarray)]
+    require(not others, "Expected an .npz file of arrays", file=str(path), holds=others[:5])
+    return content

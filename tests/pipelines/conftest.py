@@ -1,0 +1,71 @@
+"""Real image files, made here: what they hold is known to the last pixel (JPEG: to the last byte)."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+class Images:
+    """Encodes random images; each has other pixels than the one before."""
+
+    def __init__(self) -> None:
+        self._random = np.random.default_rng(7)
+
+    def pixels(self, height: int = 6, width: int = 9, channels: int = 3) -> np.ndarray:
+        return self._random.integers(0, 256, (height, width, channels), np.uint8)
+
+    def png(self, pixels: np.ndarray | None = None) -> bytes:
+        import tensorflow as tf
+
+        return tf.io.encode_png(self.pixels() if pixels is None else pixels).numpy()
+
+    def jpeg(self, pixels: np.ndarray | None = None) -> bytes:
+        import tensorflow as tf
+
+        return tf.io.encode_jpeg(self.pixels() if pixels is None else pixels).numpy()
+
+    @staticmethod
+    def bmp(pixels: np.ndarray, palette: np.ndarray | None = None) -> bytes:
+        """`[H, W, 3]`, or `[H, W, 1]` with a palette `[256, 3]`; rows from the bottom up, padded to four bytes."""
+        height, width, channels = pixels.shape
+        table = b"" if palette is None else np.pad(palette[:, ::-1], ((0, 0), (0, 1))).astype(np.uint8).tobytes()
+        rows = b"".join(row[:, ::-1].tobytes() + bytes(-width * channels % 4) for row in pixels[::-1])
+        start = 54 + len(table)
+        header = struct.pack("<2sIII", b"BM", start + len(rows), 0, start)
+        return header + struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8 * channels, 0, 0, 0, 0, 0, 0) + table + rows
+
+    @staticmethod
+    def gif(frames: list[np.ndarray], palette: np.ndarray) -> bytes:
+        """Frames of palette indices below 128, `[H, W]`: with a clear code before each one, LZW codes have 8 bits."""
+        height, width = frames[0].shape
+        content = b"GIF89a" + struct.pack("<HHBBB", width, height, 0xF6, 0, 0) + palette.astype(np.uint8).tobytes()
+        for frame in frames:
+            codes = b"".join(bytes([0x80, index]) for index in frame.ravel().tolist()) + b"\x81"
+            blocks = b"".join(bytes([len(part)]) + part for part in _parts(codes, 255))
+            content += b"\x2c" + struct.pack("<HHHHB", 0, 0, width, height, 0) + b"\x07" + blocks + b"\0"
+        return content + b"\x3b"
+
+
+def _parts(data: bytes, size: int) -> list[bytes]:
+    return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+@pytest.fixture
+def images() -> Images:
+    return Images()
+
+
+@pytest.fixture
+def fill(images: Images):
+    """Writes `count` PNG files into each class folder, `fill(root, {"cats": 10, "dogs": 20})`."""
+
+    def fill(root: Path, classes: dict[str, int]) -> Path:
+        for name, count in classes.items():
+            (root / name).mkdir(parents=True, exist_ok=True)
+            for number in range(count):
+                (root / name / f"{number:03}.png").write_bytes(images.png())
+        return root
+
+    return fill

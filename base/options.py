@@ -58,6 +58,24 @@ def parse(
     return {title: _build(cls, values) for title, cls in groups.items()}
 
 
+def given(argv: Sequence[str], groups: dict[str, type]) -> set[str]:
+    """Names of the options that a command line gives itself or through a recipe, whatever their values.
+
+    Args:
+        argv: Arguments that `parse` has accepted.
+        groups: As `parse` takes them.
+    """
+    names: set[str] = set()
+    for place, argument in enumerate(argv):
+        flag, _, value = argument.partition("=")
+        if flag == "--config":
+            names |= read_yaml(Path(value or argv[place + 1])).keys()
+        elif flag.startswith("--"):
+            name = flag[2:].replace("-", "_")
+            names |= {name, name.removeprefix("no_")}
+    return names & _fields(groups).keys()
+
+
 def to_dict(*instances: Any) -> dict[str, Any]:
     """Field -> value of all instances, in one flat dict that YAML and JSON can hold."""
     return {

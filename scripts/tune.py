@@ -1,0 +1,116 @@
+"""Searches the CNN's hyperparameters: `scripts/tune.py --data DIR --out DIR --trials N [any option of train.py]`."""
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+
+from base import command, native_log
+from base.errors import require
+from base.options import given, option, parse, to_dict
+from pipelines.input_options import resolve
+from pipelines.manifest import Manifest, read_manifest
+from scripts import train
+from tuning.plan import SearchPlan
+from tuning.ranking import failures, line, ranked, ranking_table, write_ranking
+from tuning.search_directory import SearchDirectory
+from tuning.search_options import SearchOptions
+from tuning.space import cnn_space, describe, narrowed
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """Of train.py's own options, those that a recipe may hold."""
+
+    model: Literal["cnn"] = option("cnn", "the architecture")
+    evaluate_on: str | None = option(None, "goes into best.yaml as it is; the search looks at validation only")
+
+
+GROUPS = {
+    "search": SearchOptions,
+    "model": ModelOptions,
+    **{title: group for title, group in train.GROUPS.items() if title != "run"},
+}
+DESCRIPTION = (
+    "Searches the CNN's hyperparameters at random, judging by validation loss. An option that is given here, or by "
+    "--config, is fixed; --seed also draws the combinations."
+)
+WIDE = 10_000  # columns where the output is no terminal: a row is a line
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    return command.run(_main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> None:
+    argv = sys.argv[1:] if argv is None else argv
+    options = parse("tune.py", DESCRIPTION, GROUPS, argv)
+    asked: SearchOptions = options["search"]
+    manifest = read_manifest(Path(asked.data))
+    plan = _plan(options, given(argv, GROUPS), manifest)
+    directory = SearchDirectory(Path(asked.out))
+    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else WIDE)
+    with directory.locked(lambda: console.print(f"waiting for another process that works in {asked.out}")) as lock:
+        if directory.is_finished(plan.identity(), overwrite=asked.overwrite):
+            console.print(f"finished already: {directory.path}")
+        else:
+            _search(plan, directory, lock, console)
+    _print_results(directory, console)
+
+
+def _plan(options: dict[str, Any], chosen: set[str], manifest: Manifest) -> SearchPlan:
+    asked: SearchOptions = options["search"]
+    for split in ("train", "validation"):
+        manifest.split(split, Path(asked.data))
+    training = to_dict(*(group for title, group in options.items() if title != "search"))
+    spec = resolve(options["input"], manifest.image_shape, manifest.channels)
+    space, fixed = narrowed(
+        cnn_space(spec.image_size, training), {name: training[name] for name in chosen & {*training}}
+    )
+    require(bool(space), "Expected a hyperparameter that is not fixed", do="Leave some options to the search.")
+    return SearchPlan(
+        space=space,
+        options={**training, **fixed, "data": str(Path(asked.data).resolve())},
+        trials=asked.trials,
+        seed=training["seed"],
+        data_fingerprint=manifest.fingerprint,
+    )
+
+
+def _search(plan: SearchPlan, directory: SearchDirectory, lock: int, console: Console) -> None:
+    console.print("searched", *describe(plan.space), sep="\n  ")
+    results = []
+    with native_log.captured() as log, console.status("") as status:
+        log.keep_in(directory.log)
+        status.update("loading KerasTuner")
+        from tuning.search import search  # brings TensorFlow, which takes seconds: refusals and --help come before it
+
+        status.update(f"trial 1 of {plan.trials} is running")
+        for result in search(plan, directory, [sys.executable, train.__file__], lock):
+            results.append(result)
+            console.print(line(result, plan.trials), soft_wrap=True)
+            status.update(f"trial {len(results) + 1} of {plan.trials} is running")
+    if len(results) < plan.trials:
+        console.print(f"no other combination was found after {len(results)} trials")
+    write_ranking(plan, directory, results)
+
+
+def _print_results(directory: SearchDirectory, console: Console) -> None:
+    results = directory.results()
+    for text in failures(results, directory):
+        console.print(text, soft_wrap=True)
+    order = ranked(results)
+    do = "Mend what failed, and search anew with --overwrite."
+    require(bool(order), f"Expected one of {len(results)} trials to succeed", do=do)
+    console.print(ranking_table(results))
+    console.print(
+        f"best: trial {order[0].number}; train it: scripts/train.py --config {directory.best}", soft_wrap=True
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,189 @@
+"""The tune command, as a user runs it: real processes, real trials of an epoch."""
+
+import contextlib
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from scripts import build_tfrecords, train, tune
+
+TUNE = [sys.executable, tune.__file__]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> str:
+    folder = tmp_path_factory.mktemp("data") / "digits"
+    assert build_tfrecords.main(["digits", "--out", str(folder), "--quiet"]) == 0
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory) -> tuple[list[str], Path, str]:
+    """A search of two trials: its arguments, its folder, what it printed."""
+    folder = tmp_path_factory.mktemp("search")
+    (folder / "base.yaml").write_text("epochs: 1\nblocks: 1\nbatch-size: 128\n")
+    arguments = ["--data", data, "--out", str(folder / "out"), "--trials", "2", "--config", str(folder / "base.yaml")]
+    done = subprocess.run([*TUNE, *arguments, "--no-batch-norm"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # none of TensorFlow's chatter
+    return [*arguments, "--no-batch-norm"], folder / "out", done.stdout
+
+
+def test_a_search_prints_its_trials_and_ranks_them_by_validation_loss(finished):
+    _, out, printed = finished
+    ranking = json.loads((out / "ranking.json").read_text())["ranking"]
+    assert sorted(entry["number"] for entry in ranking) == [1, 2]
+    assert ranking[0]["val_loss"] < ranking[1]["val_loss"]
+    for entry in ranking:
+        rows = (out / "trials" / f"{entry['number']:02}" / "run" / "metrics.jsonl").read_text().splitlines()
+        assert entry["val_loss"] == min(json.loads(row)["val_loss"] for row in rows)
+        assert f"trial {entry['number']}/2  val_loss {entry['val_loss']:.4f}" in printed
+    rows = [line.split() for line in printed.splitlines()]
+    assert [row[1] for row in rows if row[:1] in (["1"], ["2"])] == [str(entry["number"]) for entry in ranking]
+
+
+def test_trials_never_look_at_the_test_split(finished):
+    _, out, _ = finished
+    for number in ("01", "02"):
+        assert yaml.safe_load((out / "trials" / number / "recipe.yaml").read_text())["evaluate_on"] == "none"
+        assert not (out / "trials" / number / "run" / "evaluation.json").exists()
+
+
+def test_options_given_in_the_recipe_and_on_the_command_line_are_fixed(finished):
+    _, out, _ = finished
+    search = yaml.safe_load((out / "search.yaml").read_text())
+    searched = {line.partition(":")[0] for line in search["searched"]}
+    assert "filters" in searched
+    for name, value in {"epochs": 1, "blocks": 1, "batch_size": 128, "batch_norm": False}.items():
+        assert name not in searched
+        assert search[name] == value
+        assert yaml.safe_load((out / "best.yaml").read_text())[name] == value
+
+
+def test_best_yaml_is_a_recipe_that_trains_to_the_same_score(finished, data, tmp_path):
+    _, out, _ = finished
+    assert (
+        not {"data", "run", "out", "overwrite", "evaluate_on"} & yaml.safe_load((out / "best.yaml").read_text()).keys()
+    )
+    command = [sys.executable, train.__file__, "--config", str(out / "best.yaml"), "--data", data]
+    subprocess.run([*command, "--run", str(tmp_path / "run")], check=True, capture_output=True)
+    best = json.loads((out / "ranking.json").read_text())["ranking"][0]
+    assert json.loads((tmp_path / "run" / "metrics.jsonl").read_text())["val_loss"] == best["val_loss"]
+    assert json.loads((tmp_path / "run" / "evaluation.json").read_text())["split"] == "test"
+
+
+def test_the_same_command_again_reports_and_changes_nothing(finished, capsys):
+    arguments, out, printed = finished
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    assert tune.main(arguments) == 0
+    again = capsys.readouterr().out.splitlines()
+    assert again[0].startswith("finished already")
+    assert again[1:] == printed.splitlines()[-len(again) + 1 :]
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+
+
+def test_other_options_in_the_same_folder_are_refused(finished, capsys):
+    arguments, _, _ = finished
+    assert tune.main([*arguments, "--epochs", "3", "--seed", "4"]) == 2
+    error = capsys.readouterr().err
+    assert "epochs 1 there, 3 asked; seed 0 there, 4 asked" in error
+    assert error.count("\n") == 1
+
+
+def test_a_search_without_any_success_says_why_and_exits_with_2(data, tmp_path):
+    out = tmp_path / "out"
+    options = ["--data", data, "--out", str(out), "--trials", "1", "--blocks", "6"]  # of images of 8x8
+    done = subprocess.run([*TUNE, *options], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "trial 1 failed: Expected feature maps of at least 2x2" in done.stdout
+    assert done.stderr == (
+        "error: Expected one of 1 trials to succeed. Mend what failed, and search anew with --overwrite.\n"
+    )
+    assert not (out / "best.yaml").exists()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_search_leaves_no_process_behind(data, tmp_path, number, status):
+    out = tmp_path / "out"
+    options = ["--data", data, "--out", str(out), "--trials", "2", "--epochs", "1000000"]
+    process = subprocess.Popen([*TUNE, *options], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        _wait_until((out / "trials" / "01" / "run" / "metrics.jsonl").is_file)
+        assert len(_processes_of(out)) == 2  # the search and its trial
+        process.send_signal(number)
+        _, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == status
+    assert error.count("\n") == 1
+    assert _processes_of(out) == []
+    assert not (out / "trials" / "01" / "result.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"--data": "nowhere"}, "Expected a dataset folder with a manifest.json. Received: folder='nowhere'"),
+        ({"--trials": "0"}, "Expected --trials of at least 1. Received: trials=0."),
+        ({"--trails": "3"}, "Did you mean '--trials'?"),
+        ({"--dropout": "1"}, "Expected --dropout from 0 to below 1"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line_and_leaves_nothing(data, tmp_path, capsys, options, message):
+    asked = {"--data": data, "--out": str(tmp_path / "out"), "--trials": "2", **options}
+    assert tune.main([text for pair in asked.items() for text in pair]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_data_set_without_validation_is_refused(data, tmp_path, capsys):
+    shutil.copytree(data, tmp_path / "data")
+    manifest = json.loads((tmp_path / "data" / "manifest.json").read_text())
+    del manifest["splits"]["validation"]
+    (tmp_path / "data" / "manifest.json").write_text(json.dumps(manifest))
+    assert tune.main(["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--trials", "2"]) == 2
+    assert "Received: split='validation'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+def test_a_folder_that_is_no_search_is_never_touched(data, tmp_path, capsys, overwrite):
+    (tmp_path / "photo.png").write_text("mine")
+    assert tune.main(["--data", data, "--out", str(tmp_path), "--trials", "2", *overwrite]) == 2
+    assert "Expected --out to name a new folder or a search's" in capsys.readouterr().err
+    assert [entry.name for entry in tmp_path.iterdir()] == ["photo.png"]
+
+
+def test_help_and_refusals_come_before_tensorflow_and_keras_tuner(tmp_path):
+    code = (
+        "import sys; from scripts import tune; status = tune.main(sys.argv[1:]);"
+        "sys.exit(9 if {'tensorflow', 'keras_tuner'} & {*sys.modules} else status)"
+    )
+    for options, status in ((["--help"], 0), (["--data", "nowhere", "--out", str(tmp_path), "--trials", "1"], 2)):
+        done = subprocess.run([sys.executable, "-c", code, *options], capture_output=True, text=True)
+        assert done.returncode == status, done.stderr
+
+
+def _wait_until(holds, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def _processes_of(out: Path) -> list[str]:
+    """Numbers of the processes whose command line names the folder or lies in it; zombies have none."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if str(out).encode() in path.read_bytes():
+                found.append(path.parent.name)
+    return found

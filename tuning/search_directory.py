@@ -1,0 +1,147 @@
+"""A search's folder: what it holds, whether it is finished, and whether it may be written.
+
+search.yaml     what is searched, every other option, the data set's fingerprint
+log.txt         warnings of KerasTuner, TensorFlow and others
+oracle/         KerasTuner's own record
+trials/01/      recipe.yaml, run/ (of the train command), log.txt (its output), result.json (last: the trial has ended)
+best.yaml       a recipe of the best trial's options
+ranking.json    written last: where it stands, the search is finished
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from base import files
+from base.errors import input_error, require
+from base.options import read_yaml, to_yaml
+from tuning import trial
+from tuning.trial import TrialResult, read_result
+
+_ENTRIES = frozenset({"search.yaml", "log.txt", "oracle", "trials", "best.yaml", "ranking.json"})
+
+
+class SearchDirectory:
+    """The folder of one search."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+
+    @property
+    def options(self) -> Path:
+        """What is searched, and every other option."""
+        return self.path / "search.yaml"
+
+    @property
+    def log(self) -> Path:
+        """Warnings of KerasTuner, TensorFlow and others."""
+        return self.path / "log.txt"
+
+    @property
+    def oracle(self) -> Path:
+        """KerasTuner's own record."""
+        return self.path / "oracle"
+
+    @property
+    def best(self) -> Path:
+        """A recipe of the best trial's options."""
+        return self.path / "best.yaml"
+
+    @property
+    def ranking(self) -> Path:
+        """All trials, the best first."""
+        return self.path / "ranking.json"
+
+    def trial(self, number: int) -> Path:
+        """The folder of a trial, counted from 1."""
+        return self.path / "trials" / f"{number:02}"
+
+    def results(self) -> list[TrialResult]:
+        """Of the trials that have ended, in their order."""
+        folders = self.path.glob("trials/*")
+        results = [result for result in map(read_result, folders) if result is not None]
+        return sorted(results, key=lambda result: result.number)
+
+    @contextlib.contextmanager
+    def locked(self, on_wait: Callable[[], None]) -> Iterator[int]:
+        """Makes the folder if need be, and keeps other searches out of it during the block.
+
+        Args:
+            on_wait: Called when another search works there, or a trial that a killed one left behind, before waiting
+                for its end.
+
+        Yields:
+            A file descriptor: a process that inherits it shares the lock.
+
+        Raises:
+            InputError: The folder can't be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise input_error("Expected --out to name a folder that can be written", error=str(error)) from None
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                on_wait()
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def is_finished(self, identity: dict[str, Any], *, overwrite: bool) -> bool:
+        """Whether the very search that is asked for stands here finished; prepares the folder where it does not.
+
+        Args:
+            identity: Of the search (`SearchPlan.identity`).
+            overwrite: Whether a search of other options may go.
+
+        Raises:
+            InputError: A search of other options or data, or a folder that is no search's.
+        """
+        if any(self.path.iterdir()):
+            require(
+                self.options.is_file(),
+                "Expected --out to name a new folder or a search's",
+                out=str(self.path),
+                do="Choose another --out.",
+            )
+            if not overwrite:
+                self._refuse_other(identity)
+                return self.ranking.is_file()
+            self._clear()
+        files.write_text(self.options, to_yaml(identity))
+        return False
+
+    def _refuse_other(self, asked: dict[str, Any]) -> None:
+        there = read_yaml(self.options)
+        names = [name for name in {**asked, **there} if asked.get(name) != there.get(name)]
+        differences = "; ".join(f"{name} {there.get(name)!r} there, {asked.get(name)!r} asked" for name in names)
+        require(
+            not differences,
+            f"Expected a search of these options in {self.path}. Differing: {differences}",
+            do="Choose another --out, or replace this one with --overwrite.",
+        )
+
+    def _clear(self) -> None:
+        foreign = [entry for entry in self.path.iterdir() if entry.name not in _ENTRIES]
+        foreign += [entry for entry in self.path.glob("trials/*/*") if entry.name not in trial.ENTRIES]
+        require(
+            not foreign,
+            f"Expected only a search's files in {self.path}",
+            also_there=sorted(str(entry.relative_to(self.path)) for entry in foreign),
+            do="Move them, or choose another --out.",
+        )
+        # search.yaml goes last: without it a folder that is half cleared could not be overwritten again.
+        for name in sorted(_ENTRIES, key=lambda name: name == self.options.name):
+            entry = self.path / name
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """Whether the dataset may stand where the user wants it, found out before any work is done. Without TensorFlow."""
 
 import os
+import tempfile
 from pathlib import Path
 
 from base.errors import InputError, input_error, require
@@ -11,7 +12,7 @@ _NEW = "Give the name of a new folder."
 
 
 def check_destination(options: ConvertOptions) -> Manifest | None:
-    """Looks at --out, and changes nothing.
+    """Looks at --out, and leaves it as it is.
 
     Returns:
         The manifest of the dataset that this very command has made there already; None where it is to be made.
@@ -22,25 +23,32 @@ def check_destination(options: ConvertOptions) -> Manifest | None:
     """
     out = options.out_path
     _refuse_source(out, options.source_path)
-    _refuse_unwritable(out)
-    if not out.exists() or not any(out.iterdir()):
-        return None
+    try:
+        if not out.is_symlink() and out.exists():  # links are resolved: one that is left leads to itself
+            require(out.is_dir(), "Expected --out to be a folder", out=str(out), do=_NEW)
+            if any(out.iterdir()) and (manifest := _look_at_dataset(out, options)):
+                return manifest
+        _refuse_unwritable(out)
+    except OSError as error:
+        expected = "Expected --out in a folder that can be written"
+        raise input_error(expected, out=str(out), error=error.strerror, do=_NEW) from None
+    return None
+
+
+def _look_at_dataset(out: Path, options: ConvertOptions) -> Manifest | None:
+    """The manifest of what stands in `out` when it is to stay; None when it may be replaced."""
+    if not (out / FILE_NAME).exists():
+        expected = "Expected --out to be a new or empty folder, or a dataset that this command made"
+        raise input_error(expected, out=str(out), holds=_some(os.listdir(out)), do=_NEW)
     try:
         manifest = read_manifest(out)
     except InputError as error:
-        if not (out / FILE_NAME).exists():
-            raise input_error(
-                "Expected --out to be a new or empty folder, or a dataset that this command made",
-                out=str(out),
-                holds=_some(os.listdir(out)),
-                do=_NEW,
-            ) from None
-        raise InputError(f"{error} {_NEW}") from None
+        raise InputError(f"{error} Or give --out the name of a new folder.") from None
     if not options.overwrite:
         _refuse_different(manifest, options, out)
         _refuse_incomplete(manifest, out)
         return manifest
-    foreign = sorted(path.name for path in out.iterdir() if path.name not in manifest.files or path.is_dir())
+    foreign = [path.name for path in out.iterdir() if path.name not in manifest.files or path.is_dir()]
     require(
         not foreign,
         "Expected --overwrite of a folder that holds nothing but the dataset",
@@ -58,14 +66,13 @@ def _refuse_source(out: Path, source: Path | None) -> None:
 
 
 def _refuse_unwritable(out: Path) -> None:
-    if out.exists():
-        require(out.is_dir(), "Expected --out to be a folder", out=str(out), do=_NEW)
-        # a rename puts the finished folder in its place, and no mount point can be renamed
-        do = "Give a folder inside it."
-        require(not out.is_mount(), "Expected --out not to be a mount point", out=str(out), do=do)
-    parent = next(path for path in out.parents if path.exists())
-    writable = parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)
-    require(writable, "Expected --out in a folder that can be written", out=str(out), folder=str(parent))
+    """Tries what the conversion will do at its end: put a folder beside `out` in its place."""
+    # no mount point can be renamed
+    require(not out.is_mount(), "Expected --out not to be a mount point", out=str(out), do="Give a folder inside it.")
+    parent = next(path for path in out.parents if os.path.lexists(path))
+    require(not out.is_symlink() and parent.is_dir(), "Expected --out in a folder", out=str(out), do=_NEW)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", suffix=".tmp", dir=parent):
+        pass
 
 
 def _refuse_different(manifest: Manifest, options: ConvertOptions, out: Path) -> None:

@@ -76,9 +76,8 @@ def stratify(labels: np.ndarray, hashes: np.ndarray, shares: Mapping[str, float]
     wanted = list(shares.values())
     owed = [0.0] * len(wanted)
     dealt: list[list[np.ndarray]] = [[] for _ in wanted]
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        members = members[np.argsort(hashes[members], kind="stable")]
+    by_class = np.lexsort((hashes, labels))
+    for members in np.split(by_class, np.flatnonzero(np.diff(labels[by_class])) + 1):
         sizes = _sizes(len(members), wanted, owed)
         owed = [debt + len(members) * share - size for debt, share, size in zip(owed, wanted, sizes, strict=True)]
         for part, chosen in zip(dealt, np.split(members, np.cumsum(sizes)[:-1]), strict=True):
@@ -87,10 +86,10 @@ def stratify(labels: np.ndarray, hashes: np.ndarray, shares: Mapping[str, float]
 
 
 def _sizes(count: int, shares: Sequence[float], owed: Sequence[float]) -> list[int]:
-    exact = [round(count * share, 9) for share in shares]  # 0.29 * 100 is 28.999999999999996
+    exact = [count * share for share in shares]
     sizes = [math.floor(size) for size in exact]
     claims = [size - math.floor(size) + debt for size, debt in zip(exact, owed, strict=True)]
-    ranking = sorted(range(len(shares)), key=lambda split: -round(claims[split], 9))
+    ranking = sorted(range(len(shares)), key=lambda split: -round(claims[split], 9))  # equal but for rounding: in order
     if sizes[0] == 0:  # no class without a training example
         ranking.sort(key=lambda split: split != 0)
     for split in ranking[: count - sum(sizes)]:

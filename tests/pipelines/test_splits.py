@@ -42,11 +42,15 @@ def test_splits_and_order_are_the_same_however_the_file_system_lists_the_files()
     ids = np.array([f"class{n % 3}/{n}.jpg" for n in range(200)])
     labels = np.arange(200) % 3
     shuffled = np.random.default_rng(0).permutation(200)
-    one = assign(labels, hash_ids(ids, 5), None, 0.1)
-    two = assign(labels[shuffled], hash_ids(ids[shuffled], 5), None, 0.1)
-    assert {name: ids[places].tolist() for name, places in one.items()} == {
-        name: ids[shuffled][places].tolist() for name, places in two.items()
-    }
+    train = np.arange(200) >= 50
+    for own in (None, {"train": train, "test": ~train}):
+
+        def ids_of(places_now, own=own):
+            now = own and {name: np.flatnonzero(members[places_now]) for name, members in own.items()}
+            splits = assign(labels[places_now], hash_ids(ids[places_now], 5), now, 0.1)
+            return {name: ids[places_now][places].tolist() for name, places in splits.items()}
+
+        assert ids_of(np.arange(200)) == ids_of(shuffled)
 
 
 def test_another_seed_draws_other_splits_in_another_order_and_the_same_seed_never_does():

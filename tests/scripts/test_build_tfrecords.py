@@ -1,4 +1,3 @@
-import os
 import pathlib
 import signal
 import subprocess
@@ -63,12 +62,12 @@ def test_a_folder_of_photos_becomes_a_dataset_and_the_numbers_add_up(tmp_path, p
     }
 
 
-def test_the_same_command_again_reports_its_result_and_does_nothing(tmp_path, photos, capsys):
+def test_the_same_command_again_reports_its_result_and_does_nothing(tmp_path, photos, capsys, monkeypatch):
     out = tmp_path / "set"
     _build(photos, "--out", out, "--quiet")
     stamps = {path: path.stat().st_mtime_ns for path in out.iterdir()}
     capsys.readouterr()
-    os.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)
     assert _build("photos", "--out", out, "--hold-out", "validation=.10") == SUCCESS
     assert "already there" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == stamps
@@ -201,3 +200,11 @@ def test_help_and_refusals_come_without_tensorflow():
             print("tensorflow" in sys.modules, code)"""
         shown = subprocess.run([sys.executable, "-c", program], cwd=SCRIPT.parents[1], capture_output=True, text=True)
         assert shown.stdout.splitlines()[-1] == f"False {code}", shown.stdout + shown.stderr
+
+
+def test_an_out_that_can_hold_no_folder_is_refused_before_any_work(tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "loop").symlink_to("loop")
+    for out in ("file", "file/set", "loop", "loop/set", "x" * 300):
+        _refused(capsys, tmp_path / out, ["--out", out[:200]], "digits")
+    _refused(capsys, pathlib.Path("/proc/sys/net/set"), ["--out"], "digits")

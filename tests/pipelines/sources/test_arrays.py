@@ -58,8 +58,8 @@ def test_labels_may_be_strings_or_numbers_with_gaps():
     assert strings.classes == ("cat", "dog", "eel") and strings.labels.tolist() == [2, 0, 2, 0, 0, 1]
     gaps = _one(PIXELS, np.array([10, 2, 10, 2, 7, 7], np.uint16))
     assert gaps.classes == ("2", "7", "10") and gaps.labels.tolist() == [2, 0, 2, 0, 1, 1]
-    ordered = _one(PIXELS, np.array([b"b", b"a"] * 3), class_names=("b", "a"))
-    assert ordered.labels.tolist() == [0, 1] * 3
+    ordered = _one(PIXELS, np.array([b"a", b"b", b"c"] * 2), class_names=("c", "a", "b"))
+    assert ordered.labels.tolist() == [1, 2, 0] * 2
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Devices, strategy, precision and XLA: chosen before anything else touches TensorFlow, and said as they are."""
 
 import dataclasses
+import functools
 import os
 
 import keras
@@ -62,7 +63,7 @@ def prepare(options: HardwareOptions) -> Hardware:
         inter_op_threads=inter,
     )
     return Hardware(
-        strategy=tf.distribute.MirroredStrategy(devices) if mirrored else tf.distribute.get_strategy(),
+        strategy=_mirrored_strategy(devices) if mirrored else tf.distribute.get_strategy(),
         devices=devices,
         precision=precision,
         xla=resolved.xla == "on",
@@ -73,6 +74,13 @@ def prepare(options: HardwareOptions) -> Hardware:
 def available_cores() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@functools.cache
+def _mirrored_strategy(devices: tuple[str, ...]) -> tf.distribute.Strategy:
+    # One a process: each numbers its collectives from the same start, and two on the same devices get in each other's
+    # way ("Shape mismatch in the collective instance").
+    return tf.distribute.MirroredStrategy(devices)
 
 
 def _replicas(options: HardwareOptions, gpus: int, cores: int) -> int:

@@ -35,6 +35,11 @@ def own_copy(variable: keras.Variable) -> tf.Variable:
     return value._get() if hasattr(value, "_get") else value
 
 
+def is_seed(variable: keras.Variable) -> bool:
+    """Whether a variable is the state of a random seed generator: two integers, the seed and a counter."""
+    return variable.name == "seed_generator_state"
+
+
 def build_metrics(model: keras.Model, targets: tf.Tensor, outputs: tf.Tensor) -> None:
     """Builds the compiled metrics, which callbacks look up by name, without a step of Keras' own loop."""
     model._compile_metrics.build(targets, outputs)

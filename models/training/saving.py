@@ -19,7 +19,7 @@ def save_model(model: keras.Model, path: Path, loss_scale: LossScale | None = No
     """
     optimizer = model.optimizer
     if loss_scale is not None:
-        wrapper = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=float(loss_scale.scale))
+        wrapper = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=float(loss_scale.scale.numpy()))
         wrapper.build(model.trainable_variables)
         model.optimizer = wrapper
     try:

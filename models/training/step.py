@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 
 from models.heads import Head
-from models.training.keras_internals import own_copy, pure_optimizer
+from models.training.keras_internals import is_seed, own_copy, pure_optimizer
 from models.training.loss_scale import LossScale
 
 Tensors = list[tf.Tensor]
@@ -62,9 +62,7 @@ def build_training_step(
         factor = scale[0].read_value() if loss_scale else tf.ones([])
         gradients, new_state, sums = forward_backward(_read(weights), _read(state), batch, replica, factor)
         averages = [i for i, value in enumerate(new_state) if value.dtype.is_floating]
-        gradients, averaged, sums = context.all_reduce(
-            tf.distribute.ReduceOp.SUM, (gradients, [new_state[i] for i in averages], sums)
-        )
+        gradients, averaged, sums = _all_reduced(context, (gradients, [new_state[i] for i in averages], sums))
         for i, total in zip(averages, averaged, strict=True):
             new_state[i] = total / context.num_replicas_in_sync
 
@@ -86,7 +84,7 @@ def build_evaluation_step(model: keras.Model, head: Head) -> Callable[[Batch], B
         A function from a batch to `loss` float32 `[B]` (penalties included), `scores` float32 `[B, K]`, and the batch's
         `label`, `index` and `weight`.
     """
-    loss_of = head.keras_loss(reduction=None)
+    loss_of = head.keras_loss(reduction=None, dtype=model.output.dtype)
 
     def step(batch: Batch) -> Batch:
         weights = _read([own_copy(v) for v in model.trainable_variables])
@@ -103,13 +101,14 @@ def build_evaluation_step(model: keras.Model, head: Head) -> Callable[[Batch], B
 
 
 def _forward_backward(model: keras.Model, head: Head) -> Callable[..., Any]:
-    loss_of = head.keras_loss(reduction=None)
+    loss_of = head.keras_loss(reduction=None, dtype=model.output.dtype)
+    seeds = [i for i, variable in enumerate(model.non_trainable_variables) if is_seed(variable)]
 
     def forward_backward(weights: Tensors, state: Tensors, batch: Batch, replica: tf.Tensor, factor: tf.Tensor):
         with tf.GradientTape() as tape:
             tape.watch(weights)
             outputs, new_state, penalties = model.stateless_call(
-                weights, _seeds_of_replica(state, replica), batch["image"], training=True, return_losses=True
+                weights, _seeds_of_replica(state, seeds, replica), batch["image"], training=True, return_losses=True
             )
             loss = loss_of(head.targets(batch["label"]), outputs)
             weight = tf.cast(batch["weight"], loss.dtype)
@@ -125,7 +124,7 @@ def _forward_backward(model: keras.Model, head: Head) -> Callable[..., Any]:
             weight=tf.reduce_sum(batch["weight"]),
             skipped=tf.zeros([]),
         )
-        return gradients, _seeds_of_all(new_state, state), sums
+        return gradients, _seeds_of_all(new_state, state, seeds), sums
 
     return forward_backward
 
@@ -168,20 +167,36 @@ def _compiled(function: Callable[..., Any], xla: bool) -> Callable[..., Any]:
     return tf.function(function, jit_compile=True, autograph=False) if xla else function
 
 
+def _all_reduced(context: tf.distribute.ReplicaContext, structure: Any) -> Any:
+    """The sum over replicas of every tensor in `structure`; one all-reduce a dtype, since only equal ones are packed."""
+    tensors = tf.nest.flatten(structure)
+    for dtype in sorted({tensor.dtype.name for tensor in tensors}):
+        places = [i for i, tensor in enumerate(tensors) if tensor.dtype == dtype]
+        reduced = context.all_reduce(tf.distribute.ReduceOp.SUM, [tensors[i] for i in places])
+        for i, tensor in zip(places, reduced, strict=True):
+            tensors[i] = tensor
+    return tf.nest.pack_sequence_as(structure, tensors)
+
+
 def _read(variables: list[tf.Variable]) -> Tensors:
     return [variable.read_value() for variable in variables]
 
 
-def _seeds_of_replica(state: Tensors, replica: tf.Tensor) -> Tensors:
-    """The state with the seeds of dropout, the only uint32 in it, made different on each replica."""
-    shift = tf.cast(tf.cast(replica, tf.int64) * _REPLICA_SEED_STRIDE % 2**32, tf.uint32)
-    return [tf.stack([v[0] + shift, v[1]]) if v.dtype == tf.uint32 else v for v in state]
+def _seeds_of_replica(state: Tensors, seeds: list[int], replica: tf.Tensor) -> Tensors:
+    """The state with the seeds of dropout, at the places `seeds`, made different on each replica."""
+    shifted = list(state)
+    for i in seeds:
+        shift = tf.cast(replica, tf.int64) * _REPLICA_SEED_STRIDE % 2**31
+        shifted[i] = tf.stack([state[i][0] + tf.cast(shift, state[i].dtype), state[i][1]])
+    return shifted
 
 
-def _seeds_of_all(new_state: Tensors, state: Tensors) -> Tensors:
+def _seeds_of_all(new_state: Tensors, state: Tensors, seeds: list[int]) -> Tensors:
     """The new state with the common seeds again: Keras counts in a seed's second word, and keeps the first."""
-    pairs = zip(new_state, state, strict=True)
-    return [tf.stack([old[0], new[1]]) if new.dtype == tf.uint32 else new for new, old in pairs]
+    common = list(new_state)
+    for i in seeds:
+        common[i] = tf.stack([state[i][0], new_state[i][1]])
+    return common
 
 
 def _sum(penalties: Tensors, dtype: tf.DType) -> tf.Tensor:

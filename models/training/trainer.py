@@ -83,9 +83,9 @@ class Trainer:
                 meter.add(count, sums, waited, time.perf_counter() - started)
                 step += count
                 listeners.on_train_batch_end(step - 1, meter.logs())
-            logs = {**meter.logs(), "learning_rate": float(self.model.optimizer.learning_rate)}
+            logs = {**meter.logs(), "learning_rate": float(self.model.optimizer.learning_rate.numpy())}
             if self.loss_scale:
-                logs |= {"loss_scale": float(self.loss_scale.scale), "skipped_steps": meter.skipped}
+                logs |= {"loss_scale": float(self.loss_scale.scale.numpy()), "skipped_steps": meter.skipped}
             if validation:
                 logs |= self._validation_logs(validation)
             listeners.on_epoch_end(epoch, logs)

@@ -1,0 +1,117 @@
+"""Steps a second of Millrace's training loop against Keras' `model.fit`: same model, same batches, same run.
+
+    python benchmarks/training_loop.py [--repeats 7] [--steps 300] [--batch-size 64] [--image-size 28]
+
+Both train the two-block CNN on the same images from memory; they take turns, and each ratio is of neighbours in time, so
+that a machine whose speed drifts is fair to both. `fit` is measured as users write it, and with `steps_per_execution`
+equal to this loop's steps a call.
+"""
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Callable
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.cnn import build_cnn
+from models.cnn_options import CNNOptions
+from models.heads import Head
+from models.training import hardware
+from models.training.feed import Feed
+from models.training.options import HardwareOptions
+from models.training.trainer import Trainer, compile_model
+from pipelines import reader
+
+STEPS_PER_CALL = 10
+
+
+def main() -> None:
+    """Runs the comparison and prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--image-size", type=int, default=28)
+    options = parser.parse_args()
+    machine = hardware.prepare(HardwareOptions(strategy="single"))
+    examples = options.steps * options.batch_size  # an epoch is `steps` steps for all
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (examples, options.image_size, options.image_size, 1), np.uint8)
+    labels = rng.integers(0, 10, examples).astype(np.int32)
+
+    contestants = {
+        "millrace": _millrace(machine, images, labels, options),
+        "fit, defaults": _fit(images, labels, options, steps_per_execution=1),
+        f"fit, steps_per_execution={STEPS_PER_CALL}": _fit(images, labels, options, steps_per_execution=STEPS_PER_CALL),
+    }
+    for epoch in contestants.values():  # trace, compile, warm up
+        epoch()
+    rates: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(options.repeats):
+        for name, epoch in contestants.items():
+            started = time.perf_counter()
+            epoch()
+            rates[name].append(options.steps / (time.perf_counter() - started))
+    _print(rates, options, machine)
+
+
+def _model(image_size: int) -> tuple[keras.Model, Head]:
+    keras.utils.set_random_seed(0)
+    head = Head("softmax", "cross_entropy", 10)
+    model = build_cnn(CNNOptions(blocks=2, batch_norm=True), (image_size, image_size, 1), head)
+    return model, head
+
+
+def _millrace(
+    machine: hardware.Hardware, images: np.ndarray, labels: np.ndarray, options: argparse.Namespace
+) -> Callable[[], None]:
+    model, head = _model(options.image_size)
+    compile_model(model, head, keras.optimizers.Adam())
+    trainer = Trainer(model, head, machine)
+    feed = Feed(
+        dataset=reader.training_batches(_split(images, labels), batch_size=options.batch_size, seed=0),
+        examples=len(images),
+        batch_size=options.batch_size,
+    )
+    return lambda: trainer.fit(feed, epochs=1, steps_per_call=STEPS_PER_CALL)
+
+
+def _fit(
+    images: np.ndarray, labels: np.ndarray, options: argparse.Namespace, steps_per_execution: int
+) -> Callable[[], None]:
+    model, head = _model(options.image_size)
+    model.compile("adam", head.keras_loss(), metrics=[head.keras_accuracy()], steps_per_execution=steps_per_execution)
+    # The same input, so that only the loops differ.
+    batches = reader.training_batches(_split(images, labels), batch_size=options.batch_size, seed=0)
+    batches = batches.take(options.steps).map(lambda batch: (batch["image"], batch["label"]))
+    return lambda: model.fit(batches.prefetch(tf.data.AUTOTUNE), epochs=1, verbose=0)
+
+
+def _split(images: np.ndarray, labels: np.ndarray) -> reader.ResidentSplit:
+    return reader.ResidentSplit(image=tf.constant(images), label=tf.constant(labels), id=tf.fill([len(images)], ""))
+
+
+def _print(rates: dict[str, list[float]], options: argparse.Namespace, machine: hardware.Hardware) -> None:
+    print(
+        f"TensorFlow {tf.__version__}, Keras {keras.__version__}, {machine.options.intra_op_threads} threads; two-block "
+        f"CNN with batch normalisation, {options.image_size}x{options.image_size}x1, batch {options.batch_size}, Adam, "
+        f"{options.steps} steps, {options.repeats} alternating repeats"
+    )
+    ours = rates["millrace"]
+    for name, values in rates.items():
+        ratios = [a / b for a, b in zip(ours, values, strict=True)]
+        print(
+            f"{name:30} {statistics.median(values):7.1f} steps/s median, {max(values):7.1f} best;  "
+            f"millrace is {statistics.median(ratios):.2f} times as fast (median; {min(ratios):.2f} to {max(ratios):.2f}), "
+            f"{max(ours) / max(values):.2f} best to best"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+import dataclasses
+from typing import Literal
+
+import pytest
+import yaml
+
+from base.errors import InputError, require
+from base.options import option, parse, to_dict, to_yaml
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shape:
+    units: tuple[int, ...] = option((), "units")
+    pooling: Literal["max", "average"] = option("max", "pooling")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    data: str = option(help="where the data is")
+    batch_size: int = option(32, "batch size")
+    rate: float | None = option(None, "rate")
+    norm: bool = option(False, "normalise")
+
+    def __post_init__(self):
+        require(self.batch_size > 0, "Expected --batch-size above 0", batch_size=self.batch_size)
+
+
+def parsed(*argv):
+    return parse("try.py", "Tries.", {"run": Run, "shape": Shape}, argv)
+
+
+def refusal(*argv):
+    with pytest.raises(InputError) as error:
+        parsed(*argv)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_command_line_wins_over_recipe_wins_over_defaults(tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("batch-size: 8\nrate: 1e-3\nnorm: true\nunits: [4, 5]\n")
+    options = parsed("--data", "d", "--config", str(recipe), "--batch-size", "16", "--no-norm")
+    assert options["run"] == Run(data="d", batch_size=16, rate=0.001, norm=False)
+    assert options["shape"] == Shape(units=(4, 5))
+
+
+def test_options_written_as_a_recipe_are_read_back_equal(tmp_path):
+    options = parsed("--data", "d", "--rate", "3e-4", "--units", "7", "8", "--norm")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(to_yaml(to_dict(*options.values())))
+    assert parsed("--config", str(recipe)) == options
+    assert yaml.safe_load(recipe.read_text())["rate"] == 3e-4
+
+
+def test_an_unknown_option_is_answered_with_the_nearest_name():
+    assert "--batchsize" in refusal("--data", "d", "--batchsize", "3")
+    assert "Did you mean '--batch-size'?" in refusal("--data", "d", "--batchsize", "3")
+
+
+def test_an_unknown_recipe_key_is_answered_with_file_and_nearest_name(tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("poling: max\n")
+    message = refusal("--data", "d", "--config", str(recipe))
+    assert str(recipe) in message and "Did you mean 'pooling'?" in message
+
+
+@pytest.mark.parametrize(
+    ("argv", "named"),
+    [
+        (["--data", "d", "--batch-size", "many"], "--batch-size"),
+        (["--data", "d", "--pooling", "median"], "--pooling"),
+        (["--data", "d", "--batch-size", "0"], "--batch-size"),
+        (["--data", "d", "stray"], "stray"),
+        (["--batch-size", "1"], "--data"),
+        (["--data", "d", "--config", "nowhere.yaml"], "nowhere.yaml"),
+    ],
+)
+def test_a_bad_option_is_named_in_one_line(argv, named):
+    assert named in refusal(*argv)
+
+
+@pytest.mark.parametrize("text", ["batch_size: [", "- a list", "batch_size: many"])
+def test_a_recipe_that_is_no_mapping_of_options_is_refused(tmp_path, text):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(text)
+    assert "batch-size" in refusal("--data", "d", "--config", str(recipe)) or str(recipe) in refusal(
+        "--data", "d", "--config", str(recipe)
+    )

@@ -1,0 +1,74 @@
+"""Names the private parts of Keras that a new version has moved."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras.src.backend.tensorflow.optimizer import TFOptimizer
+from keras.src.optimizers.base_optimizer import BaseOptimizer
+
+from models.training.keras_internals import build_metrics, is_seed, pure_optimizer
+from models.training.optimizers import build_optimizer
+from models.training.options import OptimizerOptions
+
+METHODS = ["_backend_apply_gradients", "_backend_update_step", "_var_key", "assign", "assign_add", "stateless_apply"]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_keras_has_the_neutral_method(name):
+    assert name in vars(BaseOptimizer)
+
+
+@pytest.mark.parametrize("name", METHODS[1:])
+def test_tensorflows_optimizer_overrides_the_method(name):
+    assert name in vars(TFOptimizer)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "adagrad", "rmsprop"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_pure_update_is_keras_own_update(name, compiled):
+    options = OptimizerOptions(optimizer=name, learning_rate=0.1, weight_decay=0.01)
+    kernel, bias = np.float32([[1, -2], [3, 4]]), np.float32([1, 1])
+    gradients = [tf.constant(kernel * 0.3), tf.constant(bias * -0.2)]
+
+    def built():
+        variables = [keras.Variable(kernel, name="kernel"), keras.Variable(bias, name="bias")]
+        optimizer = build_optimizer(options)
+        optimizer.build(variables)
+        return optimizer, variables
+
+    optimizer, variables = built()
+    for _ in range(3):
+        optimizer.apply(gradients, variables)
+    own, own_variables = built()
+    pure = pure_optimizer(own)
+    step = tf.function(lambda s, w: pure.stateless_apply(s, gradients, w), jit_compile=compiled, autograph=False)
+    weights, slots = [v.value for v in own_variables], [v.value for v in own.variables]
+    for _ in range(3):
+        weights, slots = step(slots, weights)
+    for expected, received in zip([*variables, *optimizer.variables], [*weights, *slots], strict=True):
+        np.testing.assert_allclose(received, expected.numpy(), rtol=1e-6)
+    np.testing.assert_array_equal(own_variables[0].numpy(), kernel)  # the variables themselves are untouched
+    assert type(own).__module__.startswith("keras.")
+
+
+def test_weight_decay_leaves_biases_alone():
+    optimizer = build_optimizer(OptimizerOptions(optimizer="sgd", learning_rate=0.1, momentum=0.0, weight_decay=0.5))
+    variables = [keras.Variable([1.0], name="kernel"), keras.Variable([1.0], name="bias")]
+    optimizer.build(variables)
+    weights, _ = pure_optimizer(optimizer).stateless_apply(
+        [v.value for v in optimizer.variables], [tf.zeros([1])] * 2, [v.value for v in variables]
+    )
+    assert [float(w[0]) for w in weights] == pytest.approx([0.95, 1.0])
+
+
+def test_a_dropout_layer_keeps_its_seed_under_the_name_that_we_look_for():
+    model = keras.Sequential([keras.Input([3]), keras.layers.Dropout(0.5)])
+    assert [is_seed(v) for v in model.non_trainable_variables] == [True]
+
+
+def test_metrics_can_be_built_without_a_step():
+    model = keras.Sequential([keras.Input([3]), keras.layers.Dense(2)])
+    model.compile(loss="mse", metrics=["mae"])
+    build_metrics(model, tf.zeros([1, 2]), tf.zeros([1, 2]))
+    assert "mae" in {metric.name for group in model.metrics for metric in getattr(group, "metrics", [group])}

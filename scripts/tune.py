@@ -84,16 +84,15 @@ def _plan(options: dict[str, Any], chosen: set[str], manifest: Manifest) -> Sear
 def _search(plan: SearchPlan, directory: SearchDirectory, lock: int, console: Console) -> None:
     console.print("searched", *describe(plan.space), sep="\n  ")
     results = []
-    with native_log.captured() as log, console.status("") as status:
+    with native_log.captured() as log, console.status("KerasTuner is loading") as status:
         log.keep_in(directory.log)
-        status.update("loading KerasTuner")
         from tuning.search import search  # brings TensorFlow, which takes seconds: refusals and --help come before it
 
-        status.update(f"trial 1 of {plan.trials} is running")
+        status.update(f"{plan.trials} trials are running, one at a time")
         for result in search(plan, directory, [sys.executable, train.__file__], lock):
             results.append(result)
             console.print(line(result, plan.trials), soft_wrap=True)
-            status.update(f"trial {len(results) + 1} of {plan.trials} is running")
+            status.update(f"{len(results)} of {plan.trials} trials have ended")
     if len(results) < plan.trials:
         console.print(f"no other combination was found after {len(results)} trials")
     write_ranking(plan, directory, results)

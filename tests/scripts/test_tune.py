@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -119,11 +120,12 @@ def test_an_interrupted_search_leaves_no_process_behind(data, tmp_path, number, 
         assert len(_processes_of(out)) == 2  # the search and its trial
         process.send_signal(number)
         _, error = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == status
-    assert error.count("\n") == 1
-    assert _processes_of(out) == []
+        assert process.returncode == status
+        assert error.count("\n") == 1
+        assert _processes_of(out) == []
+    finally:  # a test that fails leaves nothing behind either
+        for left in _processes_of(out):
+            os.kill(int(left), signal.SIGKILL)
     assert not (out / "trials" / "01" / "result.json").exists()
 
 
@@ -160,16 +162,6 @@ def test_a_folder_that_is_no_search_is_never_touched(data, tmp_path, capsys, ove
     assert tune.main(["--data", data, "--out", str(tmp_path), "--trials", "2", *overwrite]) == 2
     assert "Expected --out to name a new folder or a search's" in capsys.readouterr().err
     assert [entry.name for entry in tmp_path.iterdir()] == ["photo.png"]
-
-
-def test_help_and_refusals_come_before_tensorflow_and_keras_tuner(tmp_path):
-    code = (
-        "import sys; from scripts import tune; status = tune.main(sys.argv[1:]);"
-        "sys.exit(9 if {'tensorflow', 'keras_tuner'} & {*sys.modules} else status)"
-    )
-    for options, status in ((["--help"], 0), (["--data", "nowhere", "--out", str(tmp_path), "--trials", "1"], 2)):
-        done = subprocess.run([sys.executable, "-c", code, *options], capture_output=True, text=True)
-        assert done.returncode == status, done.stderr
 
 
 def _wait_until(holds, seconds: float = 120) -> None:

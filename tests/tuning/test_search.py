@@ -24,15 +24,13 @@ TRAIN = """
     with open("CALLS", "a") as calls:
         print(blocks, file=calls)
     run.mkdir(parents=True, exist_ok=True)
+    rows = [(1, "NaN" if blocks == 4 else 9), (2, "NaN" if blocks == 4 else 1 / blocks), (3, "NaN")]
+    row = '{"epoch": %s, "val_loss": %s, "val_accuracy": 0.5}\\n'
+    (run / "metrics.jsonl").write_text("".join(row % pair for pair in rows))
     if blocks == 2:
         print("working"), sys.exit("error: Expected fewer --blocks.")
     if blocks == 3:
         os.kill(os.getpid(), 9)
-    loss = "NaN" if blocks == 4 else 1 / blocks
-    rows = [(1, "NaN" if blocks == 4 else 9), (2, loss), (3, "NaN")]
-    row = '{"epoch": %s, "val_loss": %s, "val_accuracy": 0.5}\\n'
-    text = "".join(row % pair for pair in rows)
-    (run / "metrics.jsonl").write_text(text)
 """
 
 
@@ -108,15 +106,21 @@ def test_a_search_ends_when_the_space_has_no_other_combination(tmp_path, train_c
     assert sorted(result.values["blocks"] for result in results) == [1, 5]
 
 
-def test_the_trial_that_a_killed_search_left_behind_keeps_the_folder_locked(tmp_path):
+def test_a_trial_holds_the_lock_with_its_search(tmp_path):
+    files = "sys.exit(str([os.path.realpath(f'/proc/self/fd/{number}') for number in os.listdir('/proc/self/fd')]))"
+    results = run(plan(trials=1), tmp_path / "out", [sys.executable, "-c", f"import os, sys; {files}"])
+    assert repr(str(tmp_path / "out")) in results[0].reason
+
+
+def test_a_search_waits_for_the_trial_that_a_killed_one_left_behind(tmp_path):
     directory = SearchDirectory(tmp_path)
     with directory.locked(lambda: None) as lock:
-        inherited = os.dup(lock)  # as a trial's process holds it
+        held_by_a_trial = os.dup(lock)
     waited = []
 
     def trial_ends() -> None:
         waited.append(True)
-        os.close(inherited)
+        os.close(held_by_a_trial)
 
     with directory.locked(trial_ends):
         assert waited

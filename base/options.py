@@ -1,7 +1,8 @@
 """Options: frozen dataclasses become a command line with YAML recipes, and go back to YAML.
 
 An options class is a frozen, keyword-only dataclass whose fields are made with `option`. A command joins several of
-them into one flat space of names: field `batch_size` is `--batch-size` on the command line and `batch_size:` in a recipe.
+them into one flat space of names: field `batch_size` is `--batch-size` on the command line and `batch_size:` in a
+recipe.
 """
 
 import argparse

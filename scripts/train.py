@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from base import command, native_log
+from base import command, native_log, signals
 from base.options import option, parse, to_dict
 from models.cnn_options import CNNOptions
 from models.heads import HeadOptions, head_for
@@ -68,7 +68,7 @@ def _train(
 ) -> None:
     # TensorFlow takes seconds to import, and what could be refused without it has been.
     from models.training import hardware as hardware_module
-    from models.training.callbacks import standard_callbacks
+    from models.training.callbacks import EndOnSignal, standard_callbacks
     from models.training.progress import Progress
     from models.training.saving import save_model
     from models.training.trainer import Trainer
@@ -96,13 +96,14 @@ def _train(
     trainer = Trainer(model, head, hardware)
     progress = Progress(console)
     try:
-        trainer.fit(
-            train_feed,
-            validation_feed,
-            epochs=training.epochs,
-            steps_per_call=training.steps_per_call,
-            callbacks=[progress, *callbacks],
-        )
+        with signals.held_back() as received:
+            trainer.fit(
+                train_feed,
+                validation_feed,
+                epochs=training.epochs,
+                steps_per_call=training.steps_per_call,
+                callbacks=[EndOnSignal(received), progress, *callbacks],
+            )
     finally:
         progress.close()
 
@@ -111,7 +112,7 @@ def _train(
         console.print(f"best epoch: {weights.best_epoch} (val_loss {weights.best_loss:.4f})")
     if judge is not None:
         _evaluate(trainer, data.evaluation(judge), manifest, run, judge)
-    save_model(model, run.model, trainer.loss_scale)
+    save_model(model, head, run.model, trainer.loss_scale)
 
 
 def _evaluate(trainer: Any, feed: Any, manifest: Manifest, run: RunDirectory, judge: str) -> None:

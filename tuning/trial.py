@@ -1,19 +1,18 @@
 """One trial: the train command in a process of its own, judged by the lowest validation loss of its epochs."""
 
-import contextlib
 import dataclasses
 import json
 import math
 import signal
 import subprocess
-import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from base import files
 from base.options import to_yaml
+from base.signals import held_back
 
 RESULT = "result.json"
 LOG = "log.txt"
@@ -107,7 +106,7 @@ def _run(command: Sequence[str], log: Path, keep_open: Sequence[int]) -> int:
     process = None
     try:
         # It stays in our process group: a closing terminal, and Ctrl-C, then reach both.
-        with log.open("wb") as output, _signals_held_back():
+        with log.open("wb") as output, held_back():  # between fork and assignment nobody would know the process
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, pass_fds=tuple(keep_open)
             )
@@ -126,24 +125,3 @@ def _end(process: subprocess.Popen) -> None:
     finally:  # also where a second Ctrl-C interrupts the waiting
         process.kill()
         process.wait()
-
-
-@contextlib.contextmanager
-def _signals_held_back() -> Iterator[None]:
-    """Lets SIGINT and SIGTERM act after the block: between fork and assignment nobody would know the process."""
-    if threading.current_thread() is not threading.main_thread():  # signals act elsewhere
-        yield
-        return
-    received: list[int] = []
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    # An ignored signal stays so: the new process is to ignore it too, and would not inherit that past a handler.
-    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
-    for number in handlers:
-        signal.signal(number, lambda number, _: received.append(number))
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        for number in received:
-            signal.raise_signal(number)

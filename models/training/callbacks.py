@@ -1,5 +1,7 @@
 """The callbacks of every run: metrics, weights, TensorBoard, early stopping, plateau. Keras' own where it has them."""
 
+from collections.abc import Sequence
+
 import keras
 
 from base import files
@@ -20,7 +22,7 @@ class MetricsFile(keras.callbacks.Callback):
 
 
 class WeightFiles(keras.callbacks.Callback):
-    """Keeps the last weights, and those of the lowest validation loss."""
+    """Keeps the last weights, and those of the lowest validation loss; each with the optimizer's state, as Keras does."""
 
     def __init__(self, run: RunDirectory) -> None:
         super().__init__()
@@ -38,6 +40,25 @@ class WeightFiles(keras.callbacks.Callback):
     def _save(self, path) -> None:
         with files.whole_file(path, suffix=".weights.h5") as temporary:
             self.model.save_weights(temporary)
+
+
+class EndOnSignal(keras.callbacks.Callback):
+    """Ends training between two calls of the compiled loop.
+
+    An exception raised by a signal's handler while TensorFlow calls back into Python can abort the process.
+
+    Args:
+        received: The signals that have come, as `base.signals.held_back` yields them.
+    """
+
+    def __init__(self, received: Sequence[int]) -> None:
+        super().__init__()
+        self._received = received
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Leaves the loop; the signal itself, which acts next, says how the command ends."""
+        if self._received:
+            raise KeyboardInterrupt
 
 
 def standard_callbacks(

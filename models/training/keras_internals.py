@@ -15,8 +15,8 @@ _KEPT = {"add_variable_from_reference", "__init__", "__module__", "__doc__", "__
 def pure_optimizer(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
     """A twin that shares the optimizer's variables and whose `stateless_apply` works on the TensorFlow backend.
 
-    TensorFlow's optimizer class overrides Keras' neutral methods with ones that need tf.Variables. The twin's class puts
-    the neutral ones back; the optimizer itself keeps its class, so that a saved model names one that Keras can load.
+    TensorFlow's optimizer class overrides Keras' neutral methods with ones that need tf.Variables. The twin's class
+    puts the neutral ones back; the optimizer itself keeps its class, so that a saved model names one that Keras knows.
     """
     overridden = {
         name: getattr(BaseOptimizer, name)

@@ -19,16 +19,17 @@ from base import files
 from base.errors import input_error
 from base.options import read_yaml, to_yaml
 
-_ENTRIES = {
-    "config.yaml",
-    "environment.json",
+# In the order of removal: without its model a run is not finished, and without its options it is no run.
+_ENTRIES = (
+    "model.keras",
+    "evaluation.json",
     "metrics.jsonl",
     "tensorboard",
     "weights",
-    "evaluation.json",
     "log.txt",
-    "model.keras",
-}
+    "environment.json",
+    "config.yaml",
+)
 _OVERWRITE = "Choose another --run, or replace this one with --overwrite."
 
 
@@ -97,14 +98,14 @@ class RunDirectory:
         Raises:
             InputError: A run of other options or data, or a folder that is no run.
         """
-        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+        if not self.path.exists() or (self.path.is_dir() and not _contents(self.path)):
             return False
         if not self.path.is_dir() or not self.config.is_file():
             raise input_error(
                 "Expected --run to name a new folder or a run's", run=str(self.path), do="Choose another --run."
             )
         if overwrite:
-            foreign = sorted(entry.name for entry in self.path.iterdir() if entry.name not in _ENTRIES)
+            foreign = sorted(_contents(self.path) - set(_ENTRIES))
             if foreign:
                 raise input_error(
                     f"Expected only a run's files in {self.path}",
@@ -127,9 +128,10 @@ class RunDirectory:
                 shutil.rmtree(entry)
             else:
                 entry.unlink(missing_ok=True)
-        (self.path / "weights").mkdir(parents=True)
+        self.path.mkdir(parents=True, exist_ok=True)
         files.write_text(self.config, to_yaml(config))
         files.write_json(self.environment, environment)
+        self.best_weights.parent.mkdir()
 
     def append_metrics(self, row: dict[str, Any]) -> None:
         """Adds a line to `metrics.jsonl`."""
@@ -152,6 +154,6 @@ class RunDirectory:
         return "; ".join(different)
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The rows of a `metrics.jsonl`, one an epoch."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+def _contents(path: Path) -> set[str]:
+    """What stands in a folder, but for the temporary files of a process that was killed."""
+    return {entry.name for entry in path.iterdir() if not (entry.name.startswith(".") and ".tmp" in entry.name)}

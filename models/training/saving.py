@@ -5,25 +5,36 @@ from pathlib import Path
 import keras
 
 from base import files
+from models.heads import Head
 from models.training.loss_scale import LossScale
 
 
-def save_model(model: keras.Model, path: Path, loss_scale: LossScale | None = None) -> None:
+def save_model(model: keras.Model, head: Head, path: Path, loss_scale: LossScale | None = None) -> None:
     """Saves model, weights, optimizer and compilation, whole or not at all.
 
     Args:
         model: Compiled and built.
+        head: Its head.
         path: Ends in `.keras`.
-        loss_scale: Of mixed_float16. Keras keeps its own in a wrapper around the optimizer, without which the saved
-            optimizer state would not be found again.
+        loss_scale: Of mixed_float16: Keras keeps its own in a wrapper around the optimizer, which is what a process
+            that goes on with `fit` needs.
     """
     optimizer = model.optimizer
     if loss_scale is not None:
-        wrapper = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=float(loss_scale.scale.numpy()))
-        wrapper.build(model.trainable_variables)
-        model.optimizer = wrapper
+        scaled = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=float(loss_scale.scale.numpy()))
+        compile_with(model, head, scaled)
+        scaled.build(model.trainable_variables)
     try:
         with files.whole_file(path, suffix=".keras") as temporary:
             model.save(temporary)
     finally:
-        model.optimizer = optimizer
+        if loss_scale is not None:
+            compile_with(model, head, optimizer)
+
+
+def compile_with(model: keras.Model, head: Head, optimizer: keras.optimizers.Optimizer) -> None:
+    """Compiles `model` with its head's loss and accuracy, and `optimizer` as it is."""
+    # Loss scaling is the step's: Keras' own looks at one replica's gradients, before the all-reduce.
+    model.compile(
+        optimizer, head.keras_loss(), metrics=[head.keras_accuracy()], auto_scale_loss=False, jit_compile=False
+    )

@@ -168,7 +168,7 @@ def _compiled(function: Callable[..., Any], xla: bool) -> Callable[..., Any]:
 
 
 def _all_reduced(context: tf.distribute.ReplicaContext, structure: Any) -> Any:
-    """The sum over replicas of every tensor in `structure`; one all-reduce a dtype, since only equal ones are packed."""
+    """Every tensor in `structure`, summed over the replicas: one all-reduce a dtype, since only equal ones pack."""
     tensors = tf.nest.flatten(structure)
     for dtype in sorted({tensor.dtype.name for tensor in tensors}):
         places = [i for i, tensor in enumerate(tensors) if tensor.dtype == dtype]

@@ -14,6 +14,7 @@ from models.training.keras_internals import build_metrics
 from models.training.loop import build_evaluation_loop, build_training_loop
 from models.training.loss_scale import LossScale
 from models.training.meter import Meter
+from models.training.saving import compile_with
 from models.training.step import build_evaluation_step, build_training_step
 
 _SECONDS_A_CALL = 0.2
@@ -117,10 +118,7 @@ def compile_model(model: keras.Model, head: Head, optimizer: keras.optimizers.Op
 
     Call it under the strategy's scope.
     """
-    # Loss scaling is the step's: Keras' own looks at one replica's gradients, before the all-reduce.
-    model.compile(
-        optimizer, head.keras_loss(), metrics=[head.keras_accuracy()], auto_scale_loss=False, jit_compile=False
-    )
+    compile_with(model, head, optimizer)
     optimizer.build(model.trainable_variables)
     label = tf.zeros([1], tf.int32)
     build_metrics(model, head.targets(label), tf.zeros([1, head.units], model.output.dtype))

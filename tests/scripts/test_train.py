@@ -1,0 +1,216 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import yaml
+
+from scripts import build_tfrecords, train
+
+ROOT = Path(__file__).parent.parent.parent
+SMALL = ["--image-size", "16", "--blocks", "2", "--filters", "4", "--dense-units", "8", "--batch-size", "16"]
+
+
+def write_photos(folder, classes=("cat", "dog", "owl"), count=24):
+    """JPEGs of differing sizes; a class is a colour under noise."""
+    rng = np.random.default_rng(0)
+    for place, name in enumerate(classes):
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            image = rng.integers(0, 90, (20 + i % 5, 24, 3))
+            image[:, :, place] += 120
+            jpeg = tf.io.encode_jpeg(image.astype(np.uint8)).numpy()
+            (folder / name / f"{i}.jpg").write_bytes(jpeg)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    write_photos(folder / "source")
+    assert build_tfrecords.main([str(folder / "source"), "--out", str(folder / "data")]) == 0
+    return folder / "data"
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "run"
+    argv = ["--data", str(data), "--run", str(run), "--epochs", "8", "--learning-rate", "0.01", *SMALL]
+    assert train.main(argv) == 0
+    return run, argv
+
+
+def rows(run):
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_photos_become_a_trained_and_evaluated_model(finished, data):
+    run, _ = finished
+    assert {p.name for p in run.iterdir()} == {
+        "config.yaml",
+        "environment.json",
+        "metrics.jsonl",
+        "tensorboard",
+        "weights",
+        "evaluation.json",
+        "log.txt",
+        "model.keras",
+    }
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    assert evaluation["split"] == "test" and evaluation["examples"] == 6 or evaluation["examples"] == 7
+    assert evaluation["accuracy"] > 0.8
+    assert np.sum(evaluation["confusion_matrix"]) == evaluation["examples"]
+    assert list(evaluation["per_class"]) == ["cat", "dog", "owl"]
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["image_size"] == 16 and config["fit"] == "stretch" and config["strategy"] == "single"
+    assert config["intra_op_threads"] >= 1
+    assert [row["epoch"] for row in rows(run)] == list(range(1, 9))
+    assert {"loss", "accuracy", "val_loss", "val_accuracy", "images_per_second", "waiting"} <= set(rows(run)[0])
+    environment = json.loads((run / "environment.json").read_text())
+    assert environment["really_on"]["XLA"] == "off" and environment["versions"]["keras"] == keras.__version__
+
+
+def test_model_and_evaluation_are_of_the_lowest_validation_loss(finished, data):
+    run, _ = finished
+    model = keras.models.load_model(run / "model.keras")
+    best = keras.models.load_model(run / "model.keras")
+    best.load_weights(run / "weights" / "best.weights.h5")
+    for a, b in zip(model.get_weights(), best.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    dataset = tf.data.TFRecordDataset([str(p) for p in sorted(data.glob("*validation.tfrecord*"))])
+    images, labels = [], []
+    for record in dataset.as_numpy_iterator():
+        example = tf.train.Example.FromString(record).features.feature
+        pixels = tf.io.decode_image(example["image"].bytes_list.value[0], channels=3)
+        images.append(np.round(tf.image.resize(pixels, (16, 16), antialias=True).numpy()))
+        labels.append(example["label"].int64_list.value[0])
+    loss, accuracy = model.evaluate(np.stack(images), np.array(labels), verbose=0)
+    assert loss == pytest.approx(min(row["val_loss"] for row in rows(run)), rel=1e-4)
+
+
+def test_the_same_finished_command_reports_its_result_and_another_is_refused(finished, capsys):
+    run, argv = finished
+    before = (run / "model.keras").stat().st_mtime_ns
+    assert train.main(argv) == 0
+    assert "test accuracy" in capsys.readouterr().out
+    assert train.main([*argv, "--epochs", "9"]) == 2
+    error = capsys.readouterr().err
+    assert "epochs 8 there, 9 asked" in error and error.count("\n") == 1
+    assert (run / "model.keras").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("head", ["softmax", "sigmoid", "linear"])
+def test_model_keras_loads_and_trains_on_where_millrace_is_not_installed(tmp_path, head):
+    write_photos(tmp_path / "source", classes=("cat", "dog"), count=12)
+    data, run = tmp_path / "data", tmp_path / "run"
+    assert build_tfrecords.main([str(tmp_path / "source"), "--out", str(data)]) == 0
+    argv = ["--data", str(data), "--run", str(run), "--epochs", "2", "--head", head, "--pooling", "l2"]
+    precision = "mixed_float16" if head == "softmax" else "float32"
+    assert train.main([*argv, "--batch-norm", "--weight-decay", "0.01", "--precision", precision, *SMALL]) == 0
+    code = """
+import sys
+class Absent:
+    def find_spec(self, name, *_):
+        if name.split(".")[0] in {"base", "models", "pipelines", "scripts", "tuning"}:
+            raise ImportError(name)
+sys.meta_path.insert(0, Absent())
+import keras, numpy as np, warnings
+warnings.simplefilter("error", UserWarning)
+model = keras.models.load_model(sys.argv[1])
+pixels = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3))
+scores = model.predict(pixels, verbose=0)
+targets = {"softmax": np.zeros(8), "sigmoid": np.zeros((8, 1)), "linear": np.eye(2)[np.zeros(8, int)]}[sys.argv[2]]
+before = int(model.optimizer.iterations)
+history = model.fit(pixels, targets, epochs=2, batch_size=8, verbose=0)
+print(scores.shape, scores.dtype, before, int(model.optimizer.iterations), sorted(history.history))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(run / "model.keras"), head], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert result.returncode == 0, result.stderr
+    units = 1 if head == "sigmoid" else 2
+    # 19 training images in batches of 16: the epochs end with steps 2 and 3. The optimizer is the best epoch's, too.
+    steps = 1 + min(rows(run), key=lambda row: row["val_loss"])["epoch"]
+    assert result.stdout.strip() == f"(8, {units}) float32 {steps} {steps + 2} ['accuracy', 'loss']"
+
+
+def test_nothing_but_the_run_reaches_the_terminal_and_warnings_go_to_the_log(data, tmp_path):
+    command = [sys.executable, "scripts/train.py", "--data", data, "--run", tmp_path / "run", "--epochs", "1", *SMALL]
+    command += ["--strategy", "mirrored", "--replicas", "2"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0 and result.stderr == ""
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["devices", "CPU:0,", "CPU:1"]
+    assert lines[1].split() == ["strategy", "mirrored,", "2", "replicas"]
+    assert any(line.startswith("epoch 1/1  loss") and "waiting" in line for line in lines)
+    assert lines[-1] == f"run: {tmp_path / 'run'}"
+    assert "cuda" in (tmp_path / "run" / "log.txt").read_text().lower() or tf.config.list_physical_devices("GPU")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_run_with_its_exit_code(data, tmp_path, number, code):
+    run = tmp_path / "run"
+    command = [sys.executable, "scripts/train.py", "--data", data, "--run", run, "--epochs", "100000", *SMALL]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    deadline = time.monotonic() + 120
+    while not (run / "metrics.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in errors
+    assert not (run / "model.keras").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--image-size", "0"], "--image-size"),
+        (["--epochs", "0"], "--epochs"),
+        (["--replicas", str(len(os.sched_getaffinity(0)) + 1), "--strategy", "mirrored"], "--replicas"),
+        (["--replicas", "2", "--strategy", "mirrored", "--batch-size", "1"], "--batch-size"),
+        (["--replicas", "2", "--strategy", "mirrored", "--batch-size", "17"], "--batch-size"),
+        (["--strategy", "single", "--replicas", "2"], "--strategy"),
+        (["--evaluate-on", "held_back"], "held_back"),
+        (["--head", "sigmoid"], "--head"),
+        (["--loss", "hinge"], "--loss"),
+        (["--blocks", "9"], "--blocks"),
+        (["--epoch", "3"], "--epochs"),
+        (["--precision", "float8"], "--precision"),
+    ],
+)
+def test_bad_options_are_one_line_that_names_them_and_leave_nothing(data, tmp_path, capsys, arguments, named):
+    run = tmp_path / "run"
+    assert train.main(["--data", str(data), "--run", str(run), *SMALL, *arguments]) == 2
+    error = capsys.readouterr().err
+    assert named in error and error.count("\n") == 1 and "Traceback" not in error
+    assert not run.exists()
+
+
+def test_data_that_is_no_dataset_is_refused(tmp_path, capsys):
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        assert train.main(["--data", str(folder), "--run", str(tmp_path / "run")]) == 2
+        error = capsys.readouterr().err
+        assert str(folder) in error and "build_tfrecords.py" in error and error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_broken_shard_is_refused_before_a_run_folder_is_made(tmp_path, capsys):
+    write_photos(tmp_path / "source", count=10)
+    data, run = tmp_path / "data", tmp_path / "run"
+    assert build_tfrecords.main([str(tmp_path / "source"), "--out", str(data)]) == 0
+    shard = next(data.glob("*train.tfrecord*"))
+    content = bytearray(shard.read_bytes())
+    content[100] ^= 1
+    shard.write_bytes(content)
+    capsys.readouterr()
+    assert train.main(["--data", str(data), "--run", str(run), *SMALL]) == 2
+    error = capsys.readouterr().err
+    assert "split 'train'" in error and error.count("\n") == 1
+    assert not run.exists()

@@ -1,10 +1,10 @@
 """Steps a second of Millrace's training loop against Keras' `model.fit`: same model, same batches, same run.
 
-    python benchmarks/training_loop.py [--repeats 7] [--steps 300] [--batch-size 64] [--image-size 28] [--filters 8]
+    python benchmarks/training_loop.py [--repeats 7] [--filters 8] [--batch-size 64] ...
 
-Both train the two-block CNN on the same images from memory; they take turns, and each ratio is of neighbours in time, so
-that a machine whose speed drifts is fair to both. `fit` is measured as users write it, and with `steps_per_execution`
-equal to this loop's steps a call.
+Both train the two-block CNN on the same images from memory. They take turns, and each ratio is of neighbours in time,
+so that a machine whose speed drifts is fair to both. `fit` is measured as users write it, and with
+`steps_per_execution` equal to this loop's steps a call.
 """
 
 import argparse
@@ -101,8 +101,8 @@ def _split(images: np.ndarray, labels: np.ndarray) -> reader.ResidentSplit:
 def _print(rates: dict[str, list[float]], options: argparse.Namespace, machine: hardware.Hardware) -> None:
     print(
         f"TensorFlow {tf.__version__}, Keras {keras.__version__}, {machine.options.intra_op_threads} threads; "
-        f"two-block CNN, {options.filters} filters, {options.image_size}x{options.image_size}x1, batch {options.batch_size}, "
-        f"Adam, {options.steps} steps, {options.repeats} alternating repeats"
+        f"two-block CNN, {options.filters} filters, {options.image_size}x{options.image_size}x1, "
+        f"batch {options.batch_size}, Adam, {options.steps} steps, {options.repeats} alternating repeats"
     )
     ours = rates["millrace"]
     for name, values in rates.items():

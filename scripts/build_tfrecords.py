@@ -1,3 +1,4 @@
+#!/usr/bin/env python
 """Labelled images -> a dataset folder: shards of TFRecords, manifest.json, TFDS metadata.
 
 scripts/build_tfrecords.py SOURCE --out DIR

@@ -1,3 +1,4 @@
+#!/usr/bin/env python
 """Trains and evaluates a model: `scripts/train.py --data DIR --run RUN [--config RECIPE]`."""
 
 import dataclasses

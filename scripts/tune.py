@@ -1,3 +1,4 @@
+#!/usr/bin/env python
 """Searches the CNN's hyperparameters: `scripts/tune.py --data DIR --out DIR --trials N [any option of train.py]`."""
 
 import dataclasses

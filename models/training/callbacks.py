@@ -22,7 +22,7 @@ class MetricsFile(keras.callbacks.Callback):
 
 
 class WeightFiles(keras.callbacks.Callback):
-    """Keeps the last weights, and those of the lowest validation loss; each with the optimizer's state, as Keras does."""
+    """Keeps the weights, and with them the optimizer, of the last epoch and of the lowest validation loss."""
 
     def __init__(self, run: RunDirectory) -> None:
         super().__init__()

@@ -193,6 +193,16 @@ def test_bad_options_are_one_line_that_names_them_and_leave_nothing(data, tmp_pa
     assert not run.exists()
 
 
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_a_run_that_diverges_ends_with_its_epoch_named_and_is_not_finished(data, tmp_path, capsys, precision):
+    run = tmp_path / "run"
+    argv = ["--data", str(data), "--run", str(run), *SMALL, "--optimizer", "sgd", "--learning-rate", "1e30"]
+    assert train.main([*argv, "--precision", precision]) == 2
+    error = capsys.readouterr().err
+    assert "finite loss" in error and "epoch=" in error and error.count("\n") == 1
+    assert not (run / "model.keras").exists()
+
+
 def test_data_that_is_no_dataset_is_refused(tmp_path, capsys):
     for folder in (tmp_path, tmp_path / "nowhere"):
         assert train.main(["--data", str(folder), "--run", str(tmp_path / "run")]) == 2

@@ -28,7 +28,7 @@ def difference(a, b):
     [
         ("float64", "off", SGD, 1e-9),
         ("float64", "off", ADAM, 1e-9),
-        ("float64", "on", ADAM, 1e-9),
+        pytest.param("float64", "on", ADAM, 1e-9, marks=pytest.mark.slow),
         ("float32", "off", SGD, 1e-5),
         ("float32", "on", SGD, 1e-5),
     ],

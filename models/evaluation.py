@@ -20,9 +20,9 @@ def evaluation_report(
         split: The split's name.
 
     Returns:
-        `split`, `examples`, `loss` (None where it is not finite: JSON has no word for it), `accuracy`, `per_class` (name
-        -> `precision`, `recall`, `examples`; a precision without predictions is 0), `confusion_matrix` (row: true class,
-        column: predicted class).
+        `split`, `examples`, `loss` (None where it is not finite: JSON has no word for it), `accuracy`, `per_class`
+        (name -> `precision`, `recall`, `examples`; a precision without predictions is 0), `confusion_matrix` (row: true
+        class, column: predicted class).
     """
     predicted = scores.argmax(axis=1)
     every = np.arange(len(classes))

@@ -4,8 +4,8 @@
 
 Both train the two-block CNN on the same images from memory. They take turns, and each ratio is of neighbours in time,
 so that a machine whose speed drifts is fair to both. `fit` is measured as users write it, and with
-`steps_per_execution` equal to this loop's steps a call. On a machine that others use, too, the rates by CPU time are the
-steadier ones.
+`steps_per_execution` equal to this loop's steps a call. On a machine that others use, too, the rates by CPU time are
+the steadier ones.
 """
 
 import argparse

@@ -6,6 +6,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,7 @@ def convert(
     source: Source,
     splits: dict[str, np.ndarray],
     options: ConvertOptions,
+    made_by: dict[str, Any],
     *,
     progress: Callable[[int], None] = lambda images: None,
     shard_bytes: int = SHARD_BYTES,
@@ -34,6 +36,7 @@ def convert(
         source: The images.
         splits: Name -> the places of its examples in the order in which they are to stand.
         options: Of this command; `check_destination` has agreed to them.
+        made_by: What the result depends on, as the manifest keeps it.
         progress: Called with the number of images written since it was called last.
         shard_bytes: The size that a shard keeps within, if its first record does.
 
@@ -62,7 +65,7 @@ def convert(
             channels=channels,
             image_shape=next(iter(seen.shapes)) if len(seen.shapes) == 1 else None,
             splits=written,
-            made_by=options.made_by(),
+            made_by=made_by,
             files=tuple(sorted([FILE_NAME, *(path.name for path in folder.iterdir())])),
         )
         write_json(folder / FILE_NAME, manifest.to_json())

@@ -3,15 +3,17 @@
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from base.errors import InputError, input_error, require
 from pipelines.convert_options import ConvertOptions
 from pipelines.manifest import FILE_NAME, Manifest, read_manifest
+from pipelines.source_options import SourceOptions
 
 _NEW = "Give the name of a new folder."
 
 
-def check_destination(options: ConvertOptions) -> Manifest | None:
+def check_destination(options: ConvertOptions, source: SourceOptions) -> Manifest | None:
     """Looks at --out, and leaves it as it is.
 
     Returns:
@@ -22,11 +24,11 @@ def check_destination(options: ConvertOptions) -> Manifest | None:
             must not be replaced.
     """
     out = options.out_path
-    _refuse_source(out, options.source_path)
+    _refuse_source(out, source.source_path)
     try:
         if not out.is_symlink() and out.exists():  # links are resolved: one that is left leads to itself
             require(out.is_dir(), "Expected --out to be a folder", out=str(out), do=_NEW)
-            if any(out.iterdir()) and (manifest := _look_at_dataset(out, options)):
+            if any(out.iterdir()) and (manifest := _look_at_dataset(out, options, source.made_by())):
                 return manifest
         _refuse_unwritable(out)
     except OSError as error:
@@ -35,7 +37,7 @@ def check_destination(options: ConvertOptions) -> Manifest | None:
     return None
 
 
-def _look_at_dataset(out: Path, options: ConvertOptions) -> Manifest | None:
+def _look_at_dataset(out: Path, options: ConvertOptions, made_by: dict[str, Any]) -> Manifest | None:
     """The manifest of what stands in `out` when it is to stay; None when it may be replaced."""
     if not (out / FILE_NAME).exists():
         expected = "Expected --out to be a new or empty folder, or a dataset that this command made"
@@ -45,7 +47,7 @@ def _look_at_dataset(out: Path, options: ConvertOptions) -> Manifest | None:
     except InputError as error:
         raise InputError(f"{error} Or give --out the name of a new folder.") from None
     if not options.overwrite:
-        _refuse_different(manifest, options, out)
+        _refuse_different(manifest, made_by, out)
         _refuse_incomplete(manifest, out)
         return manifest
     foreign = [path.name for path in out.iterdir() if path.name not in manifest.files or path.is_dir()]
@@ -75,8 +77,8 @@ def _refuse_unwritable(out: Path) -> None:
         pass
 
 
-def _refuse_different(manifest: Manifest, options: ConvertOptions, out: Path) -> None:
-    there, wanted = manifest.made_by, options.made_by()
+def _refuse_different(manifest: Manifest, wanted: dict[str, Any], out: Path) -> None:
+    there = manifest.made_by
     keys = sorted(key for key in {*there, *wanted} if there.get(key) != wanted.get(key))
     require(
         not keys,

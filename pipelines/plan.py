@@ -3,12 +3,12 @@
 import numpy as np
 
 from base.errors import require
-from pipelines.convert_options import ConvertOptions
+from pipelines.source_options import SourceOptions
 from pipelines.sources.source import Source
 from pipelines.splits import assign, hash_ids
 
 
-def plan_splits(source: Source, options: ConvertOptions) -> tuple[dict[str, np.ndarray], list[str]]:
+def plan_splits(source: Source, options: SourceOptions) -> tuple[dict[str, np.ndarray], list[str]]:
     """Which images go into which split, in which order.
 
     Returns:
@@ -45,7 +45,7 @@ def _check_classes(source: Source) -> None:
     require(not odd, "Expected class names of one line, not blank", source=source.name, names=odd, do="Rename them.")
 
 
-def _origin(source: Source, splits: dict[str, np.ndarray], options: ConvertOptions) -> str:
+def _origin(source: Source, splits: dict[str, np.ndarray], options: SourceOptions) -> str:
     if source.splits is None:
         return f"no splits of its own: divided by seed {options.seed}, each class alike"
     if "validation" in source.splits:

@@ -16,6 +16,7 @@ from pipelines.conversion_report import describe, progress_bar
 from pipelines.convert_options import ConvertOptions
 from pipelines.destination import check_destination
 from pipelines.plan import plan_splits
+from pipelines.source_options import SourceOptions
 from pipelines.sources.open import open_source
 
 
@@ -27,21 +28,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _build(argv: Sequence[str] | None) -> None:
     start = time.monotonic()
     description = "Turns labelled images into TFRecords, divided into splits and shuffled."
-    options = parse("build_tfrecords.py", description, {"conversion": ConvertOptions}, argv, ("source",))["conversion"]
-    finished = check_destination(options)
+    groups = {"source and splits": SourceOptions, "conversion": ConvertOptions}
+    chosen, options = parse("build_tfrecords.py", description, groups, argv, ("source",)).values()
+    finished = check_destination(options, chosen)
     if finished is not None:
         print(f"already there: {options.out_path}, made by this same command", describe(finished), sep="\n")
         return
 
-    source = open_source(options.source, class_names=options.class_names, value_range=options.value_range)
-    splits, notes = plan_splits(source, options)
-    found = f"{options.source}: {len(source.ids):,} images of {len(source.classes)} classes"
+    source = open_source(chosen)
+    splits, notes = plan_splits(source, chosen)
+    found = f"{chosen.source}: {len(source.ids):,} images of {len(source.classes)} classes"
     print(found, *notes, sep="\n  ", flush=True)
 
     with captured(), progress_bar(len(source.ids), shown=not options.quiet) as progress:
         from pipelines.convert import convert  # brings TensorFlow, which takes seconds: refusals come before it
 
-        manifest = convert(source, splits, options, progress=progress)
+        manifest = convert(source, splits, options, chosen.made_by(), progress=progress)
     print(describe(manifest))
     converted = sum(split.examples for split in manifest.splits.values())
     seconds = time.monotonic() - start

@@ -1,27 +1,26 @@
 """From the SOURCE argument to a source: a folder of images, arrays, or the embedded digits."""
 
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from base.errors import input_error, require
+from pipelines.source_options import SourceOptions
 from pipelines.sources import arrays, digits, folder
 from pipelines.sources.source import Source
 
 KINDS = "a folder of class folders, an .npz file, a folder of IDX files, or 'digits'"
 
 
-def open_source(name: str, *, class_names: Sequence[str] = (), value_range: str = "auto") -> Source:
+def open_source(options: SourceOptions) -> Source:
     """Lists the images of a source.
 
     Args:
-        name: `digits`, or the path of a folder or file. A folder that is called digits is `./digits`.
-        class_names: The classes in their order; empty: as the source has them.
-        value_range: What the values of arrays mean: `auto`, or a key of `values.TOPS`.
+        options: Where it lies, and what is said about it. A folder that is called digits is `./digits`.
 
     Raises:
         InputError: Nothing there, nothing in it, or something that can't be labelled images.
     """
+    name, class_names, value_range = options.source, options.class_names, options.value_range
     if name == digits.NAME:
         return digits.open_digits(class_names)
     path = Path(name)

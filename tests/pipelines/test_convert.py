@@ -12,14 +12,16 @@ from pipelines.convert_options import ConvertOptions
 from pipelines.manifest import read_manifest
 from pipelines.plan import plan_splits
 from pipelines.records import parse
+from pipelines.source_options import SourceOptions
 from pipelines.sources.arrays import from_arrays
 from pipelines.sources.open import open_source
 
 
 def _convert(source_path, out, **options):
-    chosen = ConvertOptions(source=str(source_path), out=str(out))
-    source = open_source(str(source_path))
-    return convert(source, plan_splits(source, chosen)[0], chosen, **options)
+    chosen = SourceOptions(source=str(source_path))
+    source = open_source(chosen)
+    splits, _ = plan_splits(source, chosen)
+    return convert(source, splits, ConvertOptions(out=str(out)), chosen.made_by(), **options)
 
 
 def _records(folder, split):
@@ -130,8 +132,8 @@ def test_no_more_than_a_few_chunks_are_read_ahead_of_the_writer(tmp_path, monkey
     counted = convert_module.dataclasses.replace(
         source, read=lambda places: (read.append(len(places)), source.read(places))[1]
     )
-    chosen = ConvertOptions(source="set", out=str(tmp_path / "out"))
-    convert(counted, {"train": np.arange(5000)}, chosen, progress=lambda done: written.append((done, sum(read))))
+    chosen = ConvertOptions(out=str(tmp_path / "out"))
+    convert(counted, {"train": np.arange(5000)}, chosen, {}, progress=lambda done: written.append((done, sum(read))))
     ahead = [seen - sum(done for done, _ in written[:place]) for place, (_, seen) in enumerate(written)]
     assert sum(read) == 5000 and max(ahead) <= 256 * 6
 

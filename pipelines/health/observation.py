@@ -1,0 +1,41 @@
+"""What a conversion keeps of each image for the health report. Without TensorFlow."""
+
+import dataclasses
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Observation:
+    """One converted image, as its file was found: kept bytes and rewritten pixels are observed alike."""
+
+    place: int  # in the source
+    split: str
+    label: int  # place in the source's classes
+    id: str
+    group: str | None
+    bytes: int  # of the file as found; of the pixels where the source has arrays
+    sha256: str  # hex, of these bytes
+    width: int  # in pixels, as stored: an orientation from 5 to 8 turns it by 90 degrees
+    height: int
+    channels: int  # as stored: 1 to 4
+    format: str  # "JPEG", "PNG", "GIF", "BMP", "array"
+    orientation: int  # of EXIF, 1 (upright) to 8
+    phash: int | None  # 64 bits, as `perceptual_hash` gives it; None where it was not asked for
+    moments: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    """Sums and sums of squares over all pixels, a number a channel, as `channel_moments` gives them; only for the
+    images that `sample_places` chooses."""
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """(width, height) in pixels as the image is shown, its EXIF orientation applied."""
+        return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
+
+    def to_json(self) -> list[Any]:
+        """The fields' values in their order, as JSON holds them: short, since a journal holds one an image."""
+        return [getattr(self, field.name) for field in dataclasses.fields(self)]
+
+    @classmethod
+    def from_json(cls, values: list[Any]) -> "Observation":
+        """What `to_json` gave, also after its tuples have become lists."""
+        *others, moments = values
+        return cls(*others, moments=None if moments is None else (tuple(moments[0]), tuple(moments[1])))

@@ -1,5 +1,6 @@
 """What a conversion keeps of each image for the health report. Without TensorFlow."""
 
+import base64
 import dataclasses
 from typing import Any
 
@@ -21,6 +22,7 @@ class Observation:
     format: str  # "JPEG", "PNG", "GIF", "BMP", "array"
     orientation: int  # of EXIF, 1 (upright) to 8
     phash: int | None  # 64 bits, as `perceptual_hash` gives it; None where it was not asked for
+    tiny: bytes | None = None  # 256, as `tiny_picture` gives them: without them the image has no near duplicates
     moments: tuple[tuple[int, ...], tuple[int, ...]] | None = None
     """Sums and sums of squares over all pixels, a number a channel, as `channel_moments` gives them; only for the
     images that `sample_places` chooses."""
@@ -32,10 +34,18 @@ class Observation:
 
     def to_json(self) -> list[Any]:
         """The fields' values in their order, as JSON holds them: short, since a journal holds one an image."""
-        return [getattr(self, field.name) for field in dataclasses.fields(self)]
+        values = [getattr(self, name) for name in _NAMES]
+        values[_TINY] = None if self.tiny is None else base64.b64encode(self.tiny).decode()
+        return values
 
     @classmethod
     def from_json(cls, values: list[Any]) -> "Observation":
         """What `to_json` gave, also after its tuples have become lists."""
-        *others, moments = values
-        return cls(*others, moments=None if moments is None else (tuple(moments[0]), tuple(moments[1])))
+        values = list(values)
+        values[_TINY] = None if values[_TINY] is None else base64.b64decode(values[_TINY])
+        values[_MOMENTS] = None if values[_MOMENTS] is None else tuple(map(tuple, values[_MOMENTS]))
+        return cls(*values)
+
+
+_NAMES = [field.name for field in dataclasses.fields(Observation)]
+_TINY, _MOMENTS = _NAMES.index("tiny"), _NAMES.index("moments")

@@ -1,4 +1,9 @@
-"""One number an image that hardly changes when the picture is scaled, compressed or brightened a little."""
+"""What of a picture hardly changes when it is scaled, compressed or brightened a little.
+
+Near duplicates are found by the hash, and confirmed by the tiny picture: where all images are of one kind, equal
+hashes are no evidence. Of Fashion-MNIST's 70,000 images each has 26 others within 6 bits; of two lesions within 4 bits
+every second pair are different lesions.
+"""
 
 import functools
 
@@ -7,6 +12,8 @@ import numpy as np
 FLAT = 1 << 63
 """The hash of a picture without contrast, all black or blank: nothing but its mean is above the median. No other
 picture has it, since half of the 64 numbers are above their median unless they are equal."""
+
+TINY = 16  # pixels a side
 
 _SIDE, _LOW = 32, 8  # imagehash.phash: the picture is brought to 32 x 32, of whose cosine transform 8 x 8 count
 _LEAST_AMPLITUDE = 1.0  # of 255: a picture whose strongest wave is weaker shows the noise of its compression
@@ -22,7 +29,7 @@ def perceptual_hash(grey: np.ndarray) -> int:
     900, and threads would wait for each other, since the library holds the interpreter's lock.
 
     Args:
-        grey: uint8 `[h, w]`: a picture scaled down, but never below 32 pixels a side if it has them.
+        grey: uint8 `[h, w]`: the picture upright, and scaled down, but not below 32 pixels a side if it has them.
 
     Returns:
         0 to 2**64 - 1, the top left frequency in the highest bit; `FLAT` for a picture without contrast.
@@ -38,13 +45,34 @@ def perceptual_hash(grey: np.ndarray) -> int:
     return int.from_bytes(np.packbits(above).tobytes(), "big")
 
 
+def tiny_picture(grey: np.ndarray) -> bytes:
+    """The picture at 16 x 16 pixels, bicubic and antialiased; takes 11 us.
+
+    Args:
+        grey: As `perceptual_hash` takes it.
+
+    Returns:
+        256 bytes, row by row.
+    """
+    height, width = grey.shape
+    tiny = _scaling(height, TINY) @ grey.astype(np.float32) @ _scaling(width, TINY).T
+    return np.clip(np.rint(tiny), 0, 255).astype(np.uint8).tobytes()
+
+
 @functools.lru_cache(maxsize=4096)
 def _low_frequencies(size: int) -> np.ndarray:
     """float32 `[8, size]`: a row of pixels -> the lowest frequencies of that row scaled to 32 pixels."""
-    import imagehash
     import scipy.fftpack
+
+    return scipy.fftpack.dct(_scaling(size, _SIDE).astype(np.float64), axis=0)[:_LOW].astype(np.float32)
+
+
+@functools.lru_cache(maxsize=4096)
+def _scaling(size: int, to: int) -> np.ndarray:
+    """float32 `[to, size]`: a row of pixels -> that row scaled."""
+    import imagehash
     from PIL import Image
 
     unit = Image.fromarray(np.eye(size, dtype=np.float32))
-    scaled = np.asarray(unit.resize((_SIDE, size), imagehash.ANTIALIAS), np.float64).T
-    return scipy.fftpack.dct(scaled, axis=0)[:_LOW].astype(np.float32)
+    method = imagehash.ANTIALIAS if to == _SIDE else Image.Resampling.BICUBIC
+    return np.asarray(unit.resize((to, size), method)).T

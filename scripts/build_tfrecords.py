@@ -36,14 +36,14 @@ def _build(argv: Sequence[str] | None) -> None:
         return
 
     source = open_source(chosen)
-    splits, notes = plan_splits(source, chosen)
+    plan = plan_splits(source, chosen)
     found = f"{chosen.source}: {len(source.ids):,} images of {len(source.classes)} classes"
-    print(found, *notes, sep="\n  ", flush=True)
+    print(found, *plan.notes, sep="\n  ", flush=True)
 
     with captured(), progress_bar(len(source.ids), shown=not options.quiet) as progress:
         from pipelines.convert import convert  # brings TensorFlow, which takes seconds: refusals come before it
 
-        manifest = convert(source, splits, options, chosen.made_by(), progress=progress)
+        manifest = convert(source, plan.splits, options, chosen.made_by(), progress=progress)
     print(describe(manifest))
     converted = sum(split.examples for split in manifest.splits.values())
     seconds = time.monotonic() - start

@@ -20,8 +20,7 @@ from pipelines.sources.open import open_source
 def _convert(source_path, out, **options):
     chosen = SourceOptions(source=str(source_path))
     source = open_source(chosen)
-    splits, _ = plan_splits(source, chosen)
-    return convert(source, splits, ConvertOptions(out=str(out)), chosen.made_by(), **options)
+    return convert(source, plan_splits(source, chosen).splits, ConvertOptions(out=str(out)), chosen.made_by(), **options)
 
 
 def _records(folder, split):

@@ -1,9 +1,11 @@
 """Per-channel mean and deviation of the training images, from a sample decoded in full."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from pipelines.health.observation import Moments, Observation
 from pipelines.splits import hash_ids
 
 SAMPLE = 2000
@@ -26,16 +28,46 @@ def sample_places(train_places: Sequence[int] | np.ndarray, seed: int, most: int
     return np.sort(places[np.argsort(drawn, kind="stable")[:most]])
 
 
-def channel_moments(pixels: np.ndarray) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Sums over all pixels of an image and of their squares, exact.
+def channel_moments(pixels: np.ndarray) -> Moments:
+    """How many pixels an image has, and the sums of their values and of the values' squares, exact.
 
     Args:
-        pixels: uint8 `[H, W, C]`.
+        pixels: uint8 `[H, W, C]`, decoded in full.
 
     Returns:
-        (sums, sums of squares), C integers each.
+        One number of pixels, C sums, C sums of squares.
     """
     flat = pixels.reshape(-1, pixels.shape[-1])
     counts = [np.bincount(flat[:, channel], minlength=256) for channel in range(flat.shape[1])]
     values = np.arange(256)
-    return tuple(int(count @ values) for count in counts), tuple(int(count @ values**2) for count in counts)
+    return (len(flat),), tuple(int(count @ values) for count in counts), tuple(int(c @ values**2) for c in counts)
+
+
+def channel_statistics(observations: Sequence[Observation]) -> dict[str, Any] | None:
+    """Mean and standard deviation of each channel, every image weighing the same, whatever its size.
+
+    So they are those of images brought to one size, as a model sees them. Grey images count as colour where others
+    are in colour.
+
+    Args:
+        observations: Those with moments, of images with 1 or 3 channels.
+
+    Returns:
+        How many images, and mean and deviation a channel, on the scale 0-255 and on 0-1; None without images.
+    """
+    sampled = [one for one in observations if one.moments is not None and len(one.moments[1]) in (1, 3)]
+    if not sampled:
+        return None
+    channels = max(len(one.moments[1]) for one in sampled)
+    sums = np.array([np.broadcast_to(one.moments[1], channels) for one in sampled], np.float64)
+    squares = np.array([np.broadcast_to(one.moments[2], channels) for one in sampled], np.float64)
+    pixels = np.array([one.moments[0] for one in sampled], np.float64)
+    mean = (sums / pixels).mean(axis=0)
+    deviation = np.sqrt(np.maximum((squares / pixels).mean(axis=0) - mean**2, 0))
+    return {
+        "images": len(sampled),
+        "mean": np.round(mean, 4).tolist(),
+        "deviation": np.round(deviation, 4).tolist(),
+        "mean_of_1": np.round(mean / 255, 6).tolist(),
+        "deviation_of_1": np.round(deviation / 255, 6).tolist(),
+    }

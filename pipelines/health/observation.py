@@ -4,6 +4,8 @@ import base64
 import dataclasses
 from typing import Any
 
+Moments = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Observation:
@@ -23,9 +25,7 @@ class Observation:
     orientation: int  # of EXIF, 1 (upright) to 8
     phash: int | None  # 64 bits, as `perceptual_hash` gives it; None where it was not asked for
     tiny: bytes | None = None  # 256, as `tiny_picture` gives them: without them the image has no near duplicates
-    moments: tuple[tuple[int, ...], tuple[int, ...]] | None = None
-    """Sums and sums of squares over all pixels, a number a channel, as `channel_moments` gives them; only for the
-    images that `sample_places` chooses."""
+    moments: Moments | None = None  # as `channel_moments` gives them, for the images that `sample_places` chooses
 
     @property
     def upright(self) -> tuple[int, int]:

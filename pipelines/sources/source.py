@@ -21,7 +21,7 @@ class Problem:
     reason: str  # one line
 
 
-Raw = Sequence[bytes | Unreadable] | np.ndarray
+Raw = Sequence[bytes | np.ndarray | Unreadable] | np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,8 +38,8 @@ class Source:
     labels: np.ndarray  # int64 [N], places in `classes`
     splits: dict[str, np.ndarray] | None  # the source's own: name -> int64 places; None where it has none
     read: Callable[[Sequence[int]], Raw]
-    """Places, all of one of the source's splits -> the files' bytes as they are, `Unreadable` where one can't be read;
-    or pixels uint8 `[B, H, W, C]`, C 1 or 3. Called from several threads at once."""
+    """Places -> for each one the file's bytes as they are, or pixels uint8 `[H, W, C]`, C 1 or 3 (or one array of all,
+    `[B, H, W, C]`), or `Unreadable`. Called from several threads at once."""
     at_once: int  # how many images one `read` is best asked for: what is in flight is a few times that
     groups: Sequence[str] | None = None  # [N]: images of one group never go to different splits; None: no groups
     sizes: np.ndarray | None = None  # int64 [N], the images' encoded bytes; None where they aren't known before reading

@@ -13,7 +13,7 @@ from pipelines.health.observation import Observation
 _FIRST_SPLITS = ("train", "validation", "test")
 _SHAPES = {"taller than 1:3": 0.0, "to 1:2": 1 / 3, "to 2:3": 1 / 2, "to 4:5": 2 / 3, "about square": 0.8}
 _SHAPES |= {"to 3:2": 1.25, "to 2:1": 1.5, "to 3:1": 2.0, "wider than 3:1": 3.0}
-_EXTREMES = 5
+_EXTREMES = 4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

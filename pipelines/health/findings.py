@@ -47,7 +47,7 @@ def find(observations: Sequence[Observation], problems: Sequence[Problem], facts
         *_leaks(observations, twins, splits),
         *_conflicts(twins, labels),
         *_divided_groups(observations, splits),
-        *_unreadable(problems),
+        *unreadable(problems),
         *_missing_classes(facts),
         *_copies(twins, splits, labels),
         *_imbalance(facts),
@@ -77,9 +77,8 @@ def _conflicts(twins: Twins, labels: np.ndarray) -> list[Finding]:
 
 
 def _of_sets(kind: str, title: str, text: str, sets: Sequence[Cluster], counts: dict[str, int]) -> list[Finding]:
-    level = "serious" if counts["bytes"] + counts["pixels"] else "warning"
     images = sum(counts.values())
-    finding = Finding(kind=kind, level=level, title=title, text=text, images=images, clusters=tuple(sets))
+    finding = Finding(kind=kind, level="serious", title=title, text=text, images=images, clusters=tuple(sets))
     return [finding] if images else []
 
 
@@ -103,7 +102,8 @@ def _divided_groups(observations: Sequence[Observation], splits: np.ndarray) -> 
     return [finding] if sets else []
 
 
-def _unreadable(problems: Sequence[Problem]) -> list[Finding]:
+def unreadable(problems: Sequence[Problem]) -> list[Finding]:
+    """What could not be converted, if there is any."""
     lines = tuple(sorted((problem.id, problem.reason) for problem in problems))
     finding = Finding(
         kind="problem",

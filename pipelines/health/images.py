@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import struct
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +37,7 @@ def _of_each(source: Source, places: Sequence[int], function: Callable[[Image.Im
         for place, raw in zip(members.tolist(), source.read(members), strict=True):
             try:
                 found[place] = function(_open(raw))
-            except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError):
+            except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError):
                 continue  # these are what Pillow raises; an image less in a report does no harm
         return found
 

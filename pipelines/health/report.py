@@ -10,7 +10,7 @@ import numpy as np
 from base.files import write_json, write_text
 from base.page import render
 from pipelines.health.facts import Facts, gather_facts
-from pipelines.health.findings import LEVELS, Finding, find
+from pipelines.health.findings import LEVELS, Finding, find, unreadable
 from pipelines.health.images import pixel_digests, thumbnails
 from pipelines.health.observation import Observation
 from pipelines.health.twins import Cluster, find_twins
@@ -107,7 +107,7 @@ def report_health(
         What was found; `summary()` is what the command prints.
     """
     ordered = tuple(sorted(observations, key=lambda one: one.place))
-    facts, findings = None, []
+    facts, findings = None, unreadable(problems)
     if ordered:
         facts = gather_facts(ordered, len(source.classes))
         twins = find_twins(ordered, lambda places: pixel_digests(source, places))

@@ -41,7 +41,7 @@ def find_twins(
         observations: `[N]`; without hashes only bytes are compared.
         pixel_digests: Places in the source -> digests of those that can be decoded.
     """
-    same_bytes = first_alike(one.sha256 for one in observations)
+    same_bytes = first_alike(one.sha256 or place for place, one in enumerate(observations))
     first = np.unique(same_bytes)  # one image for each content
     hashed = np.array([i for i in first.tolist() if observations[i].phash is not None and observations[i].tiny], int)
     near = np.arange(len(observations))

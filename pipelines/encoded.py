@@ -1,18 +1,22 @@
 """One image as a record holds it: the bytes as they came, or pixels turned, scaled and encoded anew."""
 
+import contextlib
 import dataclasses
+import io
 import re
 import struct
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from pipelines import exif
 from pipelines.form import Form, Resize
 from pipelines.header import Header, UndecodableError
 
 _GREY_WEIGHTS = np.array([299, 587, 114], np.uint32)  # thousandths of red, green, blue: ITU-R BT.601, as JPEG has it
+_END_OF_JPEG = b"\xff\xd9"
 _HASHED_SIDE = 32  # a small picture keeps that many pixels a side
 
 
@@ -93,14 +97,25 @@ def _look(data: bytes, header: Header, checked: bool, in_full: bool) -> tuple[np
     """All pixels where they are wanted, and a small picture where the file is to be checked."""
     if not checked:
         return None, None
-    if header.format != "JPEG":
-        pixels = _decode(data, header, None)
-        return pixels, _small(pixels)
-    pixels = _decode(data, header, None) if in_full else None
-    # Reads the whole stream, as a decode at full size does, but transforms one frequency in 64: two thirds of the time.
+    if header.format == "JPEG" and not in_full:
+        return None, turn(_small_jpeg(data, header)[..., np.newaxis], header.orientation)[..., 0]
+    pixels = _decode(data, header, None)
+    return pixels if in_full else None, turn(_small(pixels)[..., np.newaxis], header.orientation)[..., 0]
+
+
+def _small_jpeg(data: bytes, header: Header) -> np.ndarray:
+    """A JPEG decoded to grey at 1/8 scale: that reads its whole stream, at two thirds of the cost of all pixels.
+
+    Pillow does it with less overhead than an eager operation (513 to 586 us for 46 KB), and agrees with TensorFlow on
+    which files are broken but for those that lack their end: these, and what Pillow refuses, TensorFlow judges.
+    """
     ratio = _small_ratio(header.height, header.width)
-    small = tf.io.decode_jpeg(data, channels=1, ratio=ratio).numpy()
-    return pixels, turn(small, header.orientation)[..., 0]
+    if data.endswith(_END_OF_JPEG):
+        with contextlib.suppress(OSError, SyntaxError, ValueError):
+            image = JpegImageFile(io.BytesIO(data))
+            image.draft("L", (header.width // ratio, header.height // ratio))
+            return np.asarray(image)
+    return tf.io.decode_jpeg(data, channels=1, ratio=ratio).numpy()[..., 0]
 
 
 def _write(pixels: np.ndarray, form: Form, orientation: int, *, checked: bool, in_full: bool) -> Encoded:

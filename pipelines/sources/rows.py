@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import io
 import os
 import re
 from collections.abc import Sequence
@@ -44,40 +45,44 @@ def read_table(path: Path, options: SourceOptions) -> Table:
     """
     problems: list[Problem] = []
     rows: list[Row] = []
+    line = 1
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:  # passes over a BOM
-            delimiter = _delimiter(path, options.delimiter, file.read(1 << 16))
+            delimiter = _delimiter(path, options, file.read(1 << 16))
             file.seek(0)
-            reader = csv.reader(file, delimiter=delimiter)
+            reader = csv.reader(file, delimiter=delimiter, strict=True)  # a quote left open is an error, not a cell
             header = [name.strip() for name in next(reader, [])]
             columns = _columns(path, header, delimiter, options)
             suspect = next((n for n, name in enumerate(header) if n not in columns and _GROUP.search(name)), None)
             values: dict[str, int] = {}
+            line = reader.line_num + 1
             for cells in reader:
-                if not cells:  # an empty line
-                    continue
-                row = _row(cells, len(header), columns, reader.line_num, options)
-                (rows if isinstance(row, Row) else problems).append(row)
+                row = _row(cells, len(header), columns, reader.line_num, options) if cells else None
+                line = reader.line_num + 1
+                if row is not None:  # an empty line says nothing
+                    (rows if isinstance(row, Row) else problems).append(row)
                 if suspect is not None and suspect < len(cells):
                     values[cells[suspect]] = values.get(cells[suspect], 0) + 1
     except UnicodeDecodeError as error:
         do = "Save it as UTF-8."
         raise input_error("Expected a table in UTF-8", table=str(path), error=str(error), do=do) from None
     except (OSError, csv.Error) as error:
-        raise input_error("Expected a readable table", table=str(path), error=str(error)) from None
+        raise input_error("Expected a readable table", table=str(path), line=line, error=str(error)) from None
     kept, contradicted = _tell_apart(rows)
     likely = suspect is not None and 1 < len(values) < sum(values.values())
     return Table(kept, problems + contradicted, (header[suspect], len(values)) if likely else None)
 
 
-def _delimiter(path: Path, given: str, sample: str) -> str:
-    if given or path.suffix.lower() == ".tsv":
-        return given if given not in ("", "tab") else "\t"
-    try:
-        return csv.Sniffer().sniff(sample, _DELIMITERS).delimiter
-    except csv.Error:  # nothing repeats from line to line: what the header has most
-        first = sample.partition("\n")[0]
-        return max(_DELIMITERS, key=first.count)
+def _delimiter(path: Path, options: SourceOptions, sample: str) -> str:
+    """The one given, or the one by which the header has the columns that are wanted."""
+    if options.delimiter:
+        return "\t" if options.delimiter == "tab" else options.delimiter
+    wanted = {options.image_column, options.label_column}
+    for delimiter in _DELIMITERS:
+        header = next(csv.reader(io.StringIO(sample), delimiter=delimiter), [])
+        if wanted <= {name.strip() for name in header}:
+            return delimiter
+    return max(_DELIMITERS, key=sample.partition("\n")[0].count)
 
 
 def _columns(path: Path, header: Sequence[str], delimiter: str, options: SourceOptions) -> tuple[int | None, ...]:

@@ -5,6 +5,7 @@ others are, so that image files stay as they are: TFDS would decode them.
 """
 
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -38,7 +39,7 @@ def open_tfds(options: SourceOptions) -> Source:
     require(kind == "tfrecord", "Expected a TFDS set in TFRecord files", source=options.source, file_format=kind, do=do)
     splits = {name: [Path(path) for path in split.filepaths] for name, split in info.splits.items()}
     files = [path for paths in splits.values() for path in paths]
-    has_id = isinstance(info.features.get("id"), tfds.features.Text)
+    has_id = "id" in info.features and isinstance(info.features["id"], tfds.features.Text)
     keys = Keys(image=image_key, label=label_key, id="id" if has_id else "")
     found = index(files, [path.name for path in files], keys, options.source)
     ids = found.ids if len(set(found.ids)) == len(found.ids) else _by_record(found)
@@ -76,7 +77,7 @@ def _builder(tfds: ModuleType, source: str) -> Any:
     try:
         if not source.startswith(TFDS):
             return tfds.builder_from_directory(source)
-        builder = tfds.builder(source.removeprefix(TFDS))
+        builder = tfds.builder(source.removeprefix(TFDS), data_dir=os.environ.get("TFDS_DATA_DIR"))
         if not builder.is_prepared():
             print(f"{source}: downloading and preparing it in {builder.data_dir}", flush=True)
             builder.download_and_prepare()
@@ -95,16 +96,16 @@ def _first_sentence(text: str) -> str:
 
 def _is_image(tfds: ModuleType) -> Callable[[Any], bool]:
     def fits(feature: Any) -> bool:
-        raw = isinstance(feature, tfds.features.Tensor) and len(feature.shape) in (2, 3)
-        return isinstance(feature, tfds.features.Image) or (raw and feature.np_dtype == np.uint8)
+        pixels = isinstance(feature, tfds.features.Tensor) and len(feature.shape) in (2, 3)
+        return isinstance(feature, tfds.features.Image) or (pixels and np.dtype(feature.np_dtype) == np.uint8)
 
     return fits
 
 
 def _is_label(tfds: ModuleType) -> Callable[[Any], bool]:
-    def fits(feature: Any) -> bool:
-        scalar = isinstance(feature, tfds.features.Tensor) and not feature.shape and feature.np_dtype.kind in "iu"
-        return isinstance(feature, tfds.features.ClassLabel) or scalar
+    def fits(feature: Any) -> bool:  # a ClassLabel is a Tensor too
+        number = isinstance(feature, tfds.features.Tensor) and not feature.shape
+        return number and np.issubdtype(feature.np_dtype, np.integer)
 
     return fits
 
@@ -127,13 +128,13 @@ def _feature(info: Any, given: str, fits: Callable[[Any], bool], supervised: int
 
 def _reader(found: Found, tfds: ModuleType, image: Any) -> Callable[..., list[bytes | np.ndarray | Unreadable]]:
     if isinstance(image, tfds.features.Image):
-        require(image.np_dtype == np.uint8, "Expected images of 8 bits", dtype=str(image.np_dtype))
+        dtype = np.dtype(image.np_dtype)
+        require(dtype == np.uint8, "Expected images of 8 bits", dtype=str(dtype))
         return lambda places: [found.read(place) for place in places]
-    shape = (*image.shape, 1)[:3]
-    encoding = str(getattr(image, "_encoding", ""))
-    fixed = None not in shape and shape[2] in (1, 3)
-    expected = "Expected pixels [H, W, C] of one size, C 1 or 3"
-    require(fixed, expected, shape=image.shape, encoding=encoding)
+    shape, encoding = (*image.shape, 1)[:3], image.to_json_content().encoding
+    fits = encoding == "bytes" and None not in shape and shape[2] in (1, 3)
+    expected = "Expected pixels [H, W, C] of one size, C 1 or 3, kept as bytes"
+    require(fits, expected, shape=image.shape, encoding=encoding)
 
     def read(places: Any) -> list[np.ndarray | Unreadable]:
         return [_pixels(found.read(place), shape) for place in places]

@@ -46,6 +46,14 @@ def test_brightness_and_contrast_do_not_count_and_other_pixels_do():
     assert not alike(picture[np.newaxis], np.full((1, 256), 7.0))[0]
 
 
+def test_high_contrast_does_not_make_up_for_other_pixels():
+    shape = np.where(np.arange(256) % 16 < 8, 20.0, 240.0)
+    noise = np.random.default_rng(1).normal(size=256)
+    assert np.corrcoef(shape, shape + 9 * noise)[0, 1] > 0.995
+    assert not alike(shape[np.newaxis], (shape + 9 * noise)[np.newaxis])[0]
+    assert alike(shape[np.newaxis], (shape + 4 * noise)[np.newaxis])[0]
+
+
 def test_equal_hashes_are_no_evidence_without_alike_pictures():
     hashes = np.full(3, 0x1234567890ABCDEF, np.uint64)
     tinies = np.stack([_tiny(0), _tiny(1), _tiny(0)])

@@ -38,10 +38,12 @@ def test_a_faint_picture_is_not_taken_for_a_blank_one():
     assert perceptual_hash(ramp) != FLAT
 
 
-def test_the_tiny_picture_is_pillows(data):
-    grey = data.scene(1, 63, 47).convert("L")
-    tiny = np.frombuffer(tiny_picture(np.asarray(grey)), np.uint8).reshape(16, 16).astype(int)
-    assert np.abs(tiny - np.asarray(grey.resize((16, 16), Image.Resampling.BICUBIC))).max() <= 1
+@pytest.mark.parametrize("size", [(63, 47), (16, 16), (5, 300)])
+def test_the_tiny_picture_is_pillows(data, size):
+    edge = Image.fromarray(np.uint8(np.arange(60) >= 31) * np.full((20, 1), 255, np.uint8))  # bicubic goes beyond
+    for grey in (data.scene(1, *size).convert("L"), edge):
+        tiny = np.frombuffer(tiny_picture(np.asarray(grey)), np.uint8).reshape(16, 16).astype(int)
+        assert np.abs(tiny - np.asarray(grey.resize((16, 16), Image.Resampling.BICUBIC))).max() <= 1
 
 
 def test_an_observation_comes_back_from_a_line_of_json(data):

@@ -128,6 +128,14 @@ def test_the_page_shows_the_first_of_many_and_the_json_holds_all(data, tmp_path)
     assert page.count("<img") < 60
 
 
+def test_of_many_copies_the_one_at_odds_is_shown(data, tmp_path):
+    for _ in range(20):
+        data.add(data.encoded(data.scene(0)))
+    data.add(data.encoded(data.scene(0)), "test", id="the one at odds.jpg")
+    _found(data, tmp_path)
+    assert "the one at odds.jpg" in (tmp_path / "health.html").read_text()
+
+
 def test_found_is_the_sum_of_converted_skipped_and_left_out_and_the_pixels_of_gone_images_are_not_needed(
     data, tmp_path
 ):

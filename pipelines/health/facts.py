@@ -11,8 +11,8 @@ from pipelines.health.moments import channel_statistics
 from pipelines.health.observation import Observation
 
 _FIRST_SPLITS = ("train", "validation", "test")
-_SHAPES = {"taller than 1:3": 0.0, "to 1:2": 1 / 3, "to 2:3": 1 / 2, "to 4:5": 2 / 3, "about square": 0.8}
-_SHAPES |= {"to 3:2": 1.25, "to 2:1": 1.5, "to 3:1": 2.0, "wider than 3:1": 3.0}
+_SHAPES = {"taller than 1:3": 0.0, "1:3 to 1:2": 1 / 3, "1:2 to 2:3": 1 / 2, "2:3 to 4:5": 2 / 3, "4:5 to 5:4": 0.8}
+_SHAPES |= {"5:4 to 3:2": 1.25, "3:2 to 2:1": 1.5, "2:1 to 3:1": 2.0, "wider than 3:1": 3.0}
 _EXTREMES = 4
 
 

@@ -30,9 +30,16 @@ def find_features(record: memoryview, names: Collection[bytes]) -> dict[bytes, V
     try:
         for _, _, start, end in _fields(record, 0, len(record), 1):
             for _, _, first, last in _fields(record, start, end, 1):
-                parts = {number: (a, b) for number, _, a, b in _fields(record, first, last, None)}
-                if 1 in parts and (name := bytes(record[slice(*parts[1])])) in names:
-                    found[name] = _value(record, *parts[2]) if 2 in parts else None
+                name, value = b"", (0, 0)
+                for number, _, a, b in _fields(record, first, last, None):
+                    if number == 1:
+                        name = bytes(record[a:b])
+                        if name not in names:
+                            break
+                    elif number == 2:
+                        value = (a, b)
+                else:
+                    found[name] = _value(record, *value)
     except (IndexError, OverflowError) as error:
         raise NotAnExampleError(str(error)) from None
     return found
@@ -68,7 +75,10 @@ def _integers(record: memoryview, wire: int, start: int, end: int) -> Iterator[i
 def _fields(record: memoryview, start: int, end: int, wanted: int | None) -> Iterator[tuple[int, int, int, int]]:
     """(number, wire type, start, end) of a message's fields, or of those with the number that is wanted."""
     while start < end:
-        tag, start = _varint(record, start)
+        tag = record[start]  # a byte, nearly always
+        start += 1
+        if tag > 127:
+            tag, start = _varint(record, start - 1)
         number, wire = tag >> 3, tag & 7
         if wire == _SPAN:
             size, start = _varint(record, start)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -62,6 +64,22 @@ def test_groups_stay_whole_and_groups_that_the_source_divides_are_counted():
     assert sum(map(len, of_split)) == len(set(groups)) and "no group divided" in " ".join(plan.notes)
     plan = _plan(_source(groups=groups, splits=OWN))
     assert "1 groups have images in more than one of its own splits" in plan.notes
+
+
+def test_splits_of_groups_do_not_depend_on_the_order_of_the_files():
+    groups, order = [f"patient {n // 7}" for n in range(100)], np.random.default_rng(0).permutation(100)
+    source = _source(groups=groups)
+    shuffled = dataclasses.replace(
+        source,
+        ids=[source.ids[n] for n in order],
+        labels=source.labels[order],
+        groups=[groups[n] for n in order],
+    )
+    ids = [
+        {name: [one.ids[place] for place in places] for name, places in _plan(one).splits.items()}
+        for one in (source, shuffled)
+    ]
+    assert ids[0] == ids[1]
 
 
 def test_what_balance_leaves_out_is_listed():

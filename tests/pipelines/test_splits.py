@@ -97,8 +97,8 @@ def test_another_seed_draws_other_splits_in_another_order_and_the_same_seed_neve
 def test_validation_is_held_out_of_train_alone_and_no_group_is_divided():
     labels, groups = np.zeros(120, int), np.arange(120) // 5
     own = {"train": np.arange(100), "test": np.arange(100, 120)}
-    splits = hold_out(own, 0.1, labels, _hashes(24)[groups], groups)
-    assert {name: len(places) for name, places in splits.items()} == {"train": 90, "validation": 10, "test": 20}
+    splits = hold_out(own, 0.13, labels, _hashes(24)[groups], groups)
+    assert {name: len(places) for name, places in splits.items()} == {"train": 85, "validation": 15, "test": 20}
     assert set(splits["train"]) | set(splits["validation"]) == set(range(100))
     assert not set(groups[splits["train"]]) & set(groups[splits["validation"]])
 

@@ -150,3 +150,8 @@ def test_a_flat_archive_takes_a_label_pattern(tmp_path):
     path = _zip(tmp_path / "in.zip", {"all/cat.1.jpg": b"c", "all/dog.2.jpg": b"d"})
     source = _open(path, label_pattern="cat|dog")
     assert source.ids == ["cat.1.jpg", "dog.2.jpg"] and source.classes == ("cat", "dog")
+
+
+def test_a_single_folder_that_is_a_split_stays_one(tmp_path):
+    source = _open(_zip(tmp_path / "in.zip", {"top/train/a/1": b"1", "top/train/b/2": b"2"}))
+    assert source.ids == ["train/a/1", "train/b/2"] and list(source.splits) == ["train"]

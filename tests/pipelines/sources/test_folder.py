@@ -137,6 +137,7 @@ def test_class_names_choose_the_order_of_the_classes(tmp_path):
         (["a/1.jpg", "b/.hidden"], "b', images=0"),
         (["a/1.jpg", "b/2.jpg", "lost.JPG"], "lost.JPG"),
         (["train/a/1", "train/b/2", "train/lost.png"], "train/lost.png"),
+        (["train/a/1", "train/b/2", "lost.png"], "lost.png"),
         (["train/a/1", "train/b/2", "extra/a/3"], "extra"),
         (["train/a/1", "train/b/2", "val/a/3", "valid/a/4"], "valid"),
         (["train/a/1", "train/b/2", "test/c/3"], r"in test only classes that train has.*'c'.*test/c/3"),

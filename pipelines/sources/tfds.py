@@ -4,6 +4,7 @@ TFDS is asked for what it knows of the set: files, splits, features, names of cl
 others are, so that image files stay as they are: TFDS would decode them.
 """
 
+import difflib
 import math
 import os
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from base.errors import input_error, nearest, require
+from base.errors import input_error, require
 from base.native_log import captured
 from pipelines.source_options import TFDS, SourceOptions
 from pipelines.sources.labels import number_labels
@@ -83,15 +84,13 @@ def _builder(tfds: ModuleType, source: str) -> Any:
             builder.download_and_prepare()
         return builder
     except tfds.core.DatasetNotFoundError:
-        do = nearest(source.removeprefix(TFDS).split("/")[0], tfds.list_builders()) if source.startswith(TFDS) else ""
-        raise input_error("Expected a set that TFDS knows", source=source, do=_first_sentence(do)) from None
+        name = source.removeprefix(TFDS).split("/")[0]
+        close = difflib.get_close_matches(name, tfds.list_builders(), n=1)
+        do = f"Did you mean {close[0]!r}?" if close else "See https://www.tensorflow.org/datasets/catalog."
+        raise input_error("Expected a set that TFDS knows", source=source, do=do) from None
     except (OSError, ValueError, AssertionError, DownloadError, ExtractError, NonMatchingChecksumError) as error:
         expected = "Expected a set that TFDS can open"
         raise input_error(expected, source=source, error=" ".join(str(error).split())[:300]) from None
-
-
-def _first_sentence(text: str) -> str:
-    return text if len(text) < 100 else "See https://www.tensorflow.org/datasets/catalog."
 
 
 def _is_image(tfds: ModuleType) -> Callable[[Any], bool]:

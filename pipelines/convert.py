@@ -6,16 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from base.errors import InputError, input_error
-from pipelines import finish, shards
+from pipelines import finish, journal, shards
 from pipelines.convert_options import ConvertOptions, RunOptions
+from pipelines.finish import Converted
 from pipelines.form import Form
 from pipelines.health.moments import sample_places
-from pipelines.health.report import Health
 from pipelines.journal import FinishedShard
-from pipelines.manifest import Manifest
 from pipelines.ordered import in_order
 from pipelines.plan import Plan
 from pipelines.prepare import Preparer
@@ -37,7 +35,7 @@ def convert(
     run: RunOptions,
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda images, bytes: None,
-) -> tuple[Manifest, Health]:
+) -> Converted:
     """Writes a dataset folder, which gets its name when it is complete.
 
     Args:
@@ -52,7 +50,7 @@ def convert(
         progress: Called with the numbers of images, and of the bytes of their records, since it was called last.
 
     Returns:
-        What the folder holds, and what is wrong with it.
+        What the folder holds, what is wrong with it, and what could not be converted.
 
     Raises:
         Unfinished: The disk is full; what is finished stays for the next run.
@@ -64,21 +62,22 @@ def convert(
         "listing": listing_fingerprint(source, plan.splits),
         "shard_bytes": shards.SHARD_BYTES,
     }
-    kept = resume(place, identity, overwrite=options.overwrite, threads=run.threads)
-    preparer = Preparer(
-        source=source,
-        form=_form(options.form(), source, plan.splits),
-        checked=options.check == "decode",
-        max_pixels=options.max_pixels,
-        sampled=_sampled(plan.splits, seed) if options.check == "decode" else frozenset(),
-    )
-    with _leaving_what_is_of_use(place):
-        lost: list[tuple[int, str]] = []
-        for split, positions in plan.splits.items():
-            done = [shard for shard in kept if shard.split == split]
-            progress(sum(shard.examples + len(shard.skipped) for shard in done), sum(shard.bytes for shard in done))
-            lost += _write_split(place, preparer, split, positions, done, options, run, progress)
-        return finish.finish(place, source, plan, preparer.form, made_by, lost)
+    with _room(place):
+        kept = resume(place, identity, overwrite=options.overwrite, threads=run.threads)
+        preparer = Preparer(
+            source=source,
+            form=_form(options.form(), source, plan.splits),
+            checked=options.check == "decode",
+            max_pixels=options.max_pixels,
+            sampled=_sampled(plan.splits, seed) if options.check == "decode" else frozenset(),
+        )
+        with _leaving_what_is_of_use(place):
+            lost: list[tuple[int, str]] = []
+            for split, positions in plan.splits.items():
+                done = [shard for shard in kept if shard.split == split]
+                progress(sum(shard.examples + len(shard.skipped) for shard in done), sum(shard.bytes for shard in done))
+                lost += _write_split(place, preparer, split, positions, done, options, run, progress)
+            return finish.finish(place, source, plan, preparer.form, made_by, lost)
 
 
 def _write_split(
@@ -141,6 +140,20 @@ def _sampled(splits: dict[str, np.ndarray], seed: int) -> frozenset[int]:
 
 
 @contextlib.contextmanager
+def _room(place: Workplace) -> Iterator[None]:
+    """Says in our words that the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _CANNOT_WRITE:
+            raise
+        raise Unfinished(
+            f"Expected room to write {place.out}. Received: error={error.strerror!r}. "
+            "Make room, and give the same command again: it goes on from the shards that are finished."
+        ) from None
+
+
+@contextlib.contextmanager
 def _leaving_what_is_of_use(place: Workplace) -> Iterator[None]:
     """After bad input nothing stays; after a full disk, a signal or a fault the finished shards do."""
     try:
@@ -148,11 +161,6 @@ def _leaving_what_is_of_use(place: Workplace) -> Iterator[None]:
     except InputError:
         place.remove()
         raise
-    except (OSError, tf.errors.OpError) as error:
-        if isinstance(error, OSError) and error.errno not in _CANNOT_WRITE:
-            raise
-        reason = (error.strerror if isinstance(error, OSError) else error.message) or str(error)
-        raise Unfinished(
-            f"Expected room to write {place.out}. Received: error={reason!r}. "
-            "Make room, and give the same command again: it goes on from the shards that are finished."
-        ) from None
+    finally:
+        if not journal.read(place.journal)[1]:
+            place.remove()

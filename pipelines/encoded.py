@@ -5,6 +5,7 @@ import dataclasses
 import io
 import re
 import struct
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -50,23 +51,20 @@ def encode_file(data: bytes, header: Header, form: Form, *, checked: bool, in_fu
     Raises:
         UndecodableError: A broken file.
     """
-    kept = form.encoding == "keep" and (header.format == "PNG" or _plain_jpeg(header))
-    try:
-        if kept:
+    with _saying_why(f"broken {header.format}"):
+        if form.encoding == "keep" and (header.format == "PNG" or _plain_jpeg(header)):
             pixels, small = _look(data, header, checked, in_full)
             height, width = _turned(header.height, header.width, header.orientation)
             return Encoded(data, height, width, header.channels <= 2, header.orientation, small, pixels)
         pixels = _decode(data, header, form.channels)
         return _write(pixels, form, header.orientation, checked=checked, in_full=in_full)
-    except tf.errors.OpError as error:
-        reason = re.sub(r"\{\{.*?\}\} |\[Op:.*", "", error.message)
-        raise UndecodableError(f"broken {header.format}: {' '.join(reason.split())}") from None
 
 
 def encode_pixels(pixels: np.ndarray, form: Form, *, checked: bool, in_full: bool) -> Encoded:
-    """Brings pixels, uint8 `[H, W, C]`, C 1 or 3, into a form; `keep` makes them PNG."""
+    """Brings pixels, uint8 `[H, W, C]`, C 1 or 3, into a form as `encode_file` does; `keep` makes them PNG."""
     pixels = pixels if form.channels is None or form.encoding == "keep" else to_channels(pixels, form.channels)
-    return _write(pixels, form, exif.UPRIGHT, checked=checked, in_full=in_full)
+    with _saying_why("pixels that can't be encoded"):
+        return _write(pixels, form, exif.UPRIGHT, checked=checked, in_full=in_full)
 
 
 def to_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
@@ -87,6 +85,15 @@ def turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]
     return pixels
+
+
+@contextlib.contextmanager
+def _saying_why(what: str) -> Iterator[None]:
+    try:
+        yield
+    except tf.errors.OpError as error:
+        reason = re.sub(r"\{\{.*?\}\} |\[Op:.*", "", error.message)
+        raise UndecodableError(f"{what}: {' '.join(reason.split())}") from None
 
 
 def _plain_jpeg(header: Header) -> bool:

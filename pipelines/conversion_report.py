@@ -2,11 +2,13 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from pipelines.manifest import Manifest
+from pipelines.sources.source import Problem
 
 _CLASSES_SHOWN = 10
+_PROBLEMS_SHOWN = 5
 
 
 @contextlib.contextmanager
@@ -72,3 +74,10 @@ def count(manifest: Manifest) -> str:
     ]
     parts += [f"{manifest.left_out:,} left out"] if manifest.left_out else []
     return ", ".join(parts)
+
+
+def name_problems(problems: Sequence[Problem]) -> list[str]:
+    """The first files that were skipped, a line each, whatever their names hold."""
+    lines = [f"  skipped {problem.id!r}: {problem.reason}" for problem in problems[:_PROBLEMS_SHOWN]]
+    more = len(problems) - _PROBLEMS_SHOWN
+    return lines + ([f"  and {more:,} more, all in health.json"] if more > 0 else [])

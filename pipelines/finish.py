@@ -1,5 +1,6 @@
 """From finished shards to a dataset: their names, the health report, TFDS metadata, the manifest."""
 
+import dataclasses
 import json
 import os
 from collections.abc import Sequence
@@ -21,6 +22,15 @@ from pipelines.tfds_metadata import dataset_name, write_tfds_metadata
 from pipelines.workplace import Workplace
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Converted:
+    """What a conversion has made, and what it has to say."""
+
+    manifest: Manifest
+    health: Health
+    problems: tuple[Problem, ...]  # what was skipped, and why
+
+
 def finish(
     place: Workplace,
     source: Source,
@@ -28,7 +38,7 @@ def finish(
     form: Form,
     made_by: dict[str, Any],
     lost: Sequence[tuple[int, str]],
-) -> tuple[Manifest, Health]:
+) -> Converted:
     """Makes the dataset whole, and gives it its name.
 
     All that it writes comes from the journal and what lies beside it, so that it can be done again when it was stopped.
@@ -84,7 +94,7 @@ def finish(
     )
     write_json(place.dataset / FILE_NAME, manifest.to_json())
     place.publish()
-    return manifest, health
+    return Converted(manifest=manifest, health=health, problems=tuple(problems))
 
 
 def _check_classes(source: Source, by_split: dict[str, list[FinishedShard]]) -> None:

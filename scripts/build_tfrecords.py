@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from base.command import Terminated, run
 from base.native_log import captured
 from base.options import parse
-from pipelines.conversion_report import count, describe, progress_bar
+from pipelines.conversion_report import count, describe, name_problems, progress_bar
 from pipelines.convert_options import ConvertOptions, RunOptions, VerifyOptions
 from pipelines.destination import check_destination, finished_dataset
 from pipelines.plan import plan_splits
@@ -62,15 +62,13 @@ def _build(place: Workplace, chosen: SourceOptions, options: ConvertOptions, how
         with captured(), progress_bar(total, shown=not how.quiet) as progress:
             from pipelines.convert import convert  # brings TensorFlow, which takes seconds: refusals come before it
 
-            manifest, health = convert(
-                place, source, plan, options, made_by, run=how, seed=chosen.seed, progress=progress
-            )
+            made = convert(place, source, plan, options, made_by, run=how, seed=chosen.seed, progress=progress)
     except (KeyboardInterrupt, Terminated):
         if place.folder.exists():
             print(f"what is finished stays in {place.folder}: the same command goes on from there", file=sys.stderr)
         raise
-    print(describe(manifest), *health.summary(), sep="\n")
-    print(f"{count(manifest)} in {time.monotonic() - start:.1f} s: {place.out}")
+    print(describe(made.manifest), *made.health.summary(), *name_problems(made.problems), sep="\n")
+    print(f"{count(made.manifest)} in {time.monotonic() - start:.1f} s: {place.out}")
 
 
 def _verify(argv: list[str]) -> None:

@@ -95,6 +95,6 @@ def convert_into():
         with claimed(wanted.out_path) as place:
             run = RunOptions(workers=workers)
             plan = plan_splits(listed, chosen)
-            return convert(place, listed, plan, wanted, made_by, run=run, seed=seed)[0]
+            return convert(place, listed, plan, wanted, made_by, run=run, seed=seed).manifest
 
     return convert_into

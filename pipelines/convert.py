@@ -22,6 +22,7 @@ from pipelines.shards import ShardWriter
 from pipelines.sources.source import Source, Unreadable
 from pipelines.workplace import Unfinished, Workplace
 
+_CHUNK_BYTES, _CHUNK_IMAGES = 10**6, 64
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
@@ -93,7 +94,7 @@ def _write_split(
     """Writes the shards of a split that are not `done`; returns the images that could not be, and are in no shard."""
     source = preparer.source
     start = done[-1].stop if done else 0
-    chunks = (positions[at : at + source.at_once].tolist() for at in range(start, len(positions), source.at_once))
+    chunks = _chunks(positions[start:], source)
     writer = ShardWriter(place, split, len(source.classes), len(done), shards.SHARD_BYTES)
     position = start
     try:
@@ -113,6 +114,22 @@ def _write_split(
     except BaseException:
         writer.abandon()
         raise
+
+
+def _chunks(positions: np.ndarray, source: Source) -> Iterator[list[int]]:
+    """Places that are read at once. Small files go together: handing a task over takes as long as copying one."""
+    if source.sizes is None:
+        for start in range(0, len(positions), source.at_once):
+            yield positions[start : start + source.at_once].tolist()
+        return
+    start = size = 0
+    for end, bytes in enumerate(source.sizes[positions].tolist()):
+        if end > start and (size + bytes > _CHUNK_BYTES or end - start == _CHUNK_IMAGES):
+            yield positions[start:end].tolist()
+            start, size = end, 0
+        size += bytes
+    if start < len(positions):
+        yield positions[start:].tolist()
 
 
 def _refuse_or_go_on(source: Source, at: int, image: Unreadable, options: ConvertOptions) -> None:

@@ -8,6 +8,8 @@
 TFDS reads the same records (`tfds.builder_from_directory`), but does not turn the images.
 """
 
+import functools
+
 import tensorflow as tf
 
 from pipelines import exif
@@ -32,9 +34,7 @@ def serialize(image: bytes, label: int, id: str, orientation: int | None = None)
     """
     head = _feature(b"id", _BYTES_LIST, _field(_ONE, id.encode()))
     body = _feature_around(b"image", _BYTES_LIST, _ONE, len(image))
-    tail = _feature(b"label", _INT64_LIST, _field(_ONE, _varint(label)))
-    if orientation is not None:
-        tail += _feature(b"orientation", _INT64_LIST, _field(_ONE, _varint(orientation)))
+    tail = _numbers(label, orientation)
     features = len(head) + len(body) + len(image) + len(tail)
     return b"".join((_ONE, _varint(features), head, body, image, tail))
 
@@ -49,6 +49,14 @@ def parse(records: tf.Tensor) -> dict[str, tf.Tensor]:
         `image` string `[B]`, `label` int64 `[B]`, `id` string `[B]`, `orientation` int64 `[B]`.
     """
     return tf.io.parse_example(records, FEATURES)
+
+
+@functools.lru_cache(maxsize=4096)
+def _numbers(label: int, orientation: int | None) -> bytes:
+    features = _feature(b"label", _INT64_LIST, _field(_ONE, _varint(label)))
+    if orientation is not None:
+        features += _feature(b"orientation", _INT64_LIST, _field(_ONE, _varint(orientation)))
+    return features
 
 
 def _varint(value: int) -> bytes:

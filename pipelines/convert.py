@@ -63,6 +63,8 @@ def convert(
         "listing": listing_fingerprint(source, plan.splits),
         "shard_bytes": shards.SHARD_BYTES,
     }
+    for problem in source.problems:
+        _refuse_or_go_on(f"{source.name}/{problem.id}", problem.reason, options)
     with _room(place):
         kept = resume(place, identity, overwrite=options.overwrite, threads=run.threads)
         preparer = Preparer(
@@ -103,7 +105,7 @@ def _write_split(
                 written = 0
                 for at, image in zip(chunk, images, strict=True):
                     if isinstance(image, Unreadable):
-                        _refuse_or_go_on(source, at, image, options)
+                        _refuse_or_go_on(source.where(at), image.reason, options)
                         writer.skip(at, image.reason)
                     else:
                         writer.write(image, position)
@@ -132,12 +134,12 @@ def _chunks(positions: np.ndarray, source: Source) -> Iterator[list[int]]:
         yield positions[start:].tolist()
 
 
-def _refuse_or_go_on(source: Source, at: int, image: Unreadable, options: ConvertOptions) -> None:
+def _refuse_or_go_on(file: str, reason: str, options: ConvertOptions) -> None:
     if options.on_error == "fail":
         raise input_error(
             "Expected a whole JPEG, PNG, BMP or GIF image",
-            file=source.where(at),
-            error=image.reason,
+            file=file,
+            error=reason,
             do="Repair the file, remove it, or leave it out with --on-error skip.",
         )
 

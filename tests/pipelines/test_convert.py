@@ -205,3 +205,14 @@ def test_without_checks_broken_pixels_pass_and_broken_headers_do_not(tmp_path, f
     _folder_of(tmp_path / "in", {"a/cut.jpg": data[:-200], "a/text.jpg": b"text"})
     manifest = convert_into(tmp_path / "in", tmp_path / "out", check="none")
     assert (manifest.examples, manifest.skipped) == (21, 1)
+
+
+def test_what_a_source_knows_to_be_missing_counts_as_skipped_or_is_refused(tmp_path, fill, convert_into):
+    fill(tmp_path / "in", {"a": 20})
+    rows = [f"a/{n:03}.png,{'xy'[n % 2]}" for n in range(20)] + ["a/missing.png,x"]
+    (tmp_path / "in/table.csv").write_text("image,label\n" + "\n".join(rows))
+    manifest = convert_into(tmp_path / "in/table.csv", tmp_path / "out")
+    assert (manifest.found, manifest.examples, manifest.skipped) == (21, 20, 1)
+    with pytest.raises(InputError, match="missing.png"):
+        convert_into(tmp_path / "in/table.csv", tmp_path / "strict", on_error="fail")
+    assert sorted(os.listdir(tmp_path)) == ["in", "out"]

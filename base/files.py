@@ -1,10 +1,9 @@
-"""Files that are whole or not there: written under a temporary name, synced, renamed."""
+"""Files that are whole or not there: written under a temporary name, synced, renamed. And a lock on a name."""
 
 import contextlib
+import fcntl
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,9 +19,9 @@ def whole_file(path: Path, suffix: str = "") -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{suffix}")
     try:
         yield temporary
-        _sync(temporary)
+        sync(temporary)
         os.replace(temporary, path)
-        _sync(path.parent)
+        sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -38,50 +37,8 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-@contextlib.contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """Yields a new empty folder beside `path`, which becomes `path` when the block ends without an error.
-
-    An existing `path` stays as it is until the new folder is complete, and is then removed: the caller decides
-    beforehand whether it may be replaced.
-    """
-    missing = [parent for parent in path.parents if not parent.exists()]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
-        try:
-            yield temporary
-            temporary.chmod(0o777 & ~_umask())
-            for file in temporary.rglob("*"):
-                _sync(file)
-            _sync(temporary)
-            _replace_folder(path, temporary)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    finally:
-        if not path.exists():
-            for parent in missing:
-                with contextlib.suppress(OSError):  # something else has come to stand in it
-                    parent.rmdir()
-
-
-def _replace_folder(path: Path, new: Path) -> None:
-    """Renames `new` to `path`, and removes what stood there; when interrupted in between, puts that back."""
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
-    try:
-        if path.exists():
-            os.replace(path, old)
-        os.replace(new, path)
-        _sync(path.parent)
-    except BaseException:
-        if not path.exists() and any(old.iterdir()):
-            os.replace(old, path)
-        raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Returns when the content of a file, or the names in a folder, have reached the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -89,7 +46,33 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds the lock that the file at `path` stands for; the file is there only as long.
+
+    The kernel frees the lock of a process that dies; the file that stays then is taken over by the next one.
+
+    Raises:
+        BlockingIOError: Another process holds it.
+        OSError: The file can't be made.
+    """
+    descriptor = _lock(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # before the lock is freed: who waits for it sees that its file is gone
+        os.close(descriptor)
+
+
+def _lock(path: Path) -> int:
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                    return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # its holder has removed it since it was opened: the name is another file's now

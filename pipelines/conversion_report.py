@@ -2,31 +2,47 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from pipelines.manifest import Manifest
+from pipelines.sources.source import Problem
 
 _CLASSES_SHOWN = 10
+_PROBLEMS_SHOWN = 5
 
 
 @contextlib.contextmanager
-def progress_bar(images: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
-    """Yields a function to be called with the number of images done since its last call.
+def progress_bar(images: int, *, shown: bool, verb: str = "converting") -> Iterator[Callable[[int, int], None]]:
+    """Yields a function to be called with the numbers of images and of bytes done since its last call.
+
+    The first call tells what was done before, by a run that was stopped: it counts, but not for the rates.
 
     Args:
         images: How many there are in all.
         shown: Whether a terminal sees a bar; where standard output is none, there never is one.
+        verb: What is done to them.
     """
     if not (shown and sys.stdout.isatty()):
-        yield lambda done: None
+        yield lambda done, bytes: None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    with Progress(
-        TextColumn("converting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True
-    ) as bar:
-        task = bar.add_task("", total=images)
-        yield lambda done: bar.advance(task, done)
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rates]}"), TimeRemainingColumn())
+    with Progress(TextColumn(verb), *columns, transient=True) as bar:
+        task = bar.add_task("", total=images, rates="")
+        seen = 0
+
+        def advance(done: int, bytes: int) -> None:
+            nonlocal seen
+            seen += bytes
+            bar.advance(task, done)
+            speed = bar.tasks[0].speed
+            completed = bar.tasks[0].completed
+            if speed and completed:
+                megabytes = speed * seen / completed / 1e6
+                bar.update(task, rates=f"{speed:,.0f} images/s  {megabytes:,.1f} MB/s")
+
+        yield advance
 
 
 def describe(manifest: Manifest) -> str:
@@ -40,6 +56,28 @@ def describe(manifest: Manifest) -> str:
     shards = [shard for split in manifest.splits.values() for shard in split.shards]
     shape = "sizes differ" if manifest.image_shape is None else "{} x {} pixels".format(*manifest.image_shape)
     colour = "grey" if manifest.channels == 1 else "colour"
+    stored = {"keep": "files as they were", "jpeg": "JPEG", "png": "PNG", "raw": "raw pixels"}[manifest.encoding]
     megabytes = sum(shard.bytes for shard in shards) / 1e6
-    lines.append(f"  {colour}, {shape}; {len(shards)} shards, {megabytes:,.1f} MB")
+    lines.append(f"  {stored}, {colour}, {shape}; {len(shards)} shards, {megabytes:,.1f} MB")
+    if manifest.oriented:
+        how = "each record says how to turn it" if manifest.encoding == "keep" else "turned upright"
+        lines.append(f"  {manifest.oriented:,} images with an EXIF orientation: {how}")
     return "\n".join(lines)
+
+
+def count(manifest: Manifest) -> str:
+    """Where every image found has gone, in one line."""
+    parts = [
+        f"{manifest.found:,} images found",
+        f"{manifest.examples:,} converted",
+        f"{manifest.skipped:,} skipped",
+    ]
+    parts += [f"{manifest.left_out:,} left out"] if manifest.left_out else []
+    return ", ".join(parts)
+
+
+def name_problems(problems: Sequence[Problem]) -> list[str]:
+    """The first files that were skipped, a line each, whatever their names hold."""
+    lines = [f"  skipped {problem.id!r}: {problem.reason}" for problem in problems[:_PROBLEMS_SHOWN]]
+    more = len(problems) - _PROBLEMS_SHOWN
+    return lines + ([f"  and {more:,} more, all in health.json"] if more > 0 else [])

@@ -1,140 +1,185 @@
-"""Source -> shards, manifest and TFDS metadata, in parallel, whole or not at all."""
+"""Source -> shards, in parallel, each image in its place, going on where a conversion was stopped."""
 
-import collections
 import contextlib
-import dataclasses
-import os
+import errno
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
-from base.errors import input_error
-from base.files import whole_folder, write_json
-from pipelines.convert_options import ConvertOptions
-from pipelines.encoded import Encoded, UndecodableError, check, encode
-from pipelines.manifest import FILE_NAME, Manifest, Split
-from pipelines.records import serialize
-from pipelines.shards import SHARD_BYTES, ShardWriter
-from pipelines.sources.source import Source
-from pipelines.tfds_metadata import dataset_name, write_tfds_metadata
+from base.errors import InputError, input_error
+from pipelines import finish, journal, shards
+from pipelines.convert_options import ConvertOptions, RunOptions
+from pipelines.finish import Converted
+from pipelines.form import Form
+from pipelines.health.moments import sample_places
+from pipelines.journal import FinishedShard
+from pipelines.ordered import in_order
+from pipelines.plan import Plan
+from pipelines.prepare import Preparer
+from pipelines.resume import listing_fingerprint, resume
+from pipelines.shards import ShardWriter
+from pipelines.sources.source import Source, Unreadable
+from pipelines.workplace import Unfinished, Workplace
+
+_CHUNK_BYTES, _CHUNK_IMAGES = 10**6, 64
+_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 def convert(
+    place: Workplace,
     source: Source,
-    splits: dict[str, np.ndarray],
+    plan: Plan,
     options: ConvertOptions,
+    made_by: dict[str, Any],
     *,
-    progress: Callable[[int], None] = lambda images: None,
-    shard_bytes: int = SHARD_BYTES,
-) -> Manifest:
-    """Writes a dataset folder at `options.out`, which appears when it is complete.
+    run: RunOptions,
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda images, bytes: None,
+) -> Converted:
+    """Writes a dataset folder, which gets its name when it is complete.
 
     Args:
+        place: Where to work, claimed; `check_destination` has agreed to it. What a stopped conversion of the same
+            source and options has finished there is taken over.
         source: The images.
-        splits: Name -> the places of its examples in the order in which they are to stand.
-        options: Of this command; `check_destination` has agreed to them.
-        progress: Called with the number of images written since it was called last.
-        shard_bytes: The size that a shard keeps within, if its first record does.
+        plan: Which of them go into which split, in which order.
+        options: Of this command.
+        made_by: What the result depends on, as JSON holds it and the manifest keeps it.
+        run: Of this command.
+        seed: Draws the images whose pixels are summed up for mean and deviation.
+        progress: Called with the numbers of images, and of the bytes of their records, since it was called last.
 
     Returns:
-        What the folder holds.
+        What the folder holds, what is wrong with it, and what could not be converted.
 
     Raises:
-        InputError: An image that can't be read or decoded; nothing is left behind.
+        Unfinished: The disk is full; what is finished stays for the next run.
+        InputError: Another command's leftovers; with `on_error="fail"` an image that can't be used, and in any case a
+            class that is left without training example: then nothing is left behind.
     """
-    out = options.out_path
-    name = dataset_name(out.name)
-    seen = _Seen()
-    with whole_folder(out) as folder:
-        written: dict[str, Split] = {}
-        record_bytes: dict[str, int] = {}
-        for split, places in splits.items():
-            writer = ShardWriter(folder, f"{name}-{split}", shard_bytes)
-            written[split] = _write_split(writer, source, places, seen, progress)
-            record_bytes[split] = writer.record_bytes
-        channels = 1 if seen.grey else 3
-        write_tfds_metadata(
-            folder, classes=source.classes, channels=channels, splits=written, record_bytes=record_bytes
+    identity = {
+        "made_by": made_by,
+        "listing": listing_fingerprint(source, plan.splits),
+        "shard_bytes": shards.SHARD_BYTES,
+    }
+    for problem in source.problems:
+        _refuse_or_go_on(f"{source.name}/{problem.id}", problem.reason, options)
+    with _room(place):
+        kept = resume(place, identity, overwrite=options.overwrite, threads=run.threads)
+        preparer = Preparer(
+            source=source,
+            form=_form(options.form(), source, plan.splits),
+            checked=options.check == "decode",
+            max_pixels=options.max_pixels,
+            sampled=_sampled(plan.splits, seed) if options.check == "decode" else frozenset(),
         )
-        manifest = Manifest(
-            classes=source.classes,
-            channels=channels,
-            image_shape=next(iter(seen.shapes)) if len(seen.shapes) == 1 else None,
-            splits=written,
-            made_by=options.made_by(),
-            files=tuple(sorted([FILE_NAME, *(path.name for path in folder.iterdir())])),
-        )
-        write_json(folder / FILE_NAME, manifest.to_json())
-    return manifest
-
-
-@dataclasses.dataclass
-class _Seen:
-    """What all images so far have in common."""
-
-    grey: bool = True
-    shapes: set[tuple[int, int]] = dataclasses.field(default_factory=set)  # at most two: enough to know they differ
-
-    def add(self, image: Encoded) -> None:
-        self.grey = self.grey and image.grey
-        if len(self.shapes) < 2:
-            self.shapes.add((image.height, image.width))
+        with _leaving_what_is_of_use(place):
+            lost: list[tuple[int, str]] = []
+            for split, positions in plan.splits.items():
+                done = [shard for shard in kept if shard.split == split]
+                progress(sum(shard.examples + len(shard.skipped) for shard in done), sum(shard.bytes for shard in done))
+                lost += _write_split(place, preparer, split, positions, done, options, run, progress)
+            return finish.finish(place, source, plan, preparer.form, made_by, lost)
 
 
 def _write_split(
-    writer: ShardWriter, source: Source, places: np.ndarray, seen: _Seen, progress: Callable[[int], None]
-) -> Split:
+    place: Workplace,
+    preparer: Preparer,
+    split: str,
+    positions: np.ndarray,
+    done: Sequence[FinishedShard],
+    options: ConvertOptions,
+    run: RunOptions,
+    progress: Callable[[int, int], None],
+) -> list[tuple[int, str]]:
+    """Writes the shards of a split that are not `done`; returns the images that could not be, and are in no shard."""
+    source = preparer.source
+    start = done[-1].stop if done else 0
+    chunks = _chunks(positions[start:], source)
+    writer = ShardWriter(place, split, len(source.classes), len(done), shards.SHARD_BYTES)
+    position = start
     try:
-        with contextlib.closing(_prepared(source, places)) as chunks:  # no thread outlives an error
-            for chunk, images in chunks:
-                for place, image in zip(chunk, images, strict=True):
-                    writer.write(serialize(image.data, int(source.labels[place]), source.ids[place]))
-                    seen.add(image)
-                progress(len(chunk))
+        with contextlib.closing(in_order(lambda chunk: preparer(split, chunk), chunks, run.threads)) as results:
+            for chunk, images in results:
+                written = 0
+                for at, image in zip(chunk, images, strict=True):
+                    if isinstance(image, Unreadable):
+                        _refuse_or_go_on(source.where(at), image.reason, options)
+                        writer.skip(at, image.reason)
+                    else:
+                        writer.write(image, position)
+                        written += len(image.record)
+                    position += 1
+                progress(len(chunk), written)
+        return writer.close(len(positions))
     except BaseException:
         writer.abandon()
         raise
-    shards = writer.close()
-    examples = sum(shard.examples for shard in shards)
-    if examples != len(places):
-        raise RuntimeError(f"{len(places)} images were to be written, {examples} were.")
-    counts = np.bincount(source.labels[places], minlength=len(source.classes))
-    return Split(examples=examples, examples_per_class=tuple(counts.tolist()), shards=shards)
 
 
-def _prepared(source: Source, places: np.ndarray) -> Iterator[tuple[list[int], list[Encoded]]]:
-    """Chunks of `places` with their images, in order; read, decoded and encoded by all cores, a few chunks ahead."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    pending: collections.deque[tuple[list[int], Future[list[Encoded]]]] = collections.deque()
-    with ThreadPoolExecutor(cores) as pool:
-        try:
-            for start in range(0, len(places), source.at_once):
-                chunk = places[start : start + source.at_once].tolist()
-                pending.append((chunk, pool.submit(_prepare, source, chunk)))
-                if len(pending) > 2 * cores:
-                    done, images = pending.popleft()
-                    yield done, images.result()
-            for done, images in pending:
-                yield done, images.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+def _chunks(positions: np.ndarray, source: Source) -> Iterator[list[int]]:
+    """Places that are read at once. Small files go together: handing a task over takes as long as copying one."""
+    if source.sizes is None:
+        for start in range(0, len(positions), source.at_once):
+            yield positions[start : start + source.at_once].tolist()
+        return
+    start = size = 0
+    for end, bytes in enumerate(source.sizes[positions].tolist()):
+        if end > start and (size + bytes > _CHUNK_BYTES or end - start == _CHUNK_IMAGES):
+            yield positions[start:end].tolist()
+            start, size = end, 0
+        size += bytes
+    if start < len(positions):
+        yield positions[start:].tolist()
 
 
-def _prepare(source: Source, places: Sequence[int]) -> list[Encoded]:
-    raw = source.read(places)
-    if isinstance(raw, np.ndarray):
-        return encode(raw)
-    return [_checked(data, source, place) for data, place in zip(raw, places, strict=True)]
-
-
-def _checked(data: bytes, source: Source, place: int) -> Encoded:
-    try:
-        return check(data)
-    except UndecodableError as error:
+def _refuse_or_go_on(file: str, reason: str, options: ConvertOptions) -> None:
+    if options.on_error == "fail":
         raise input_error(
             "Expected a whole JPEG, PNG, BMP or GIF image",
-            file=source.where(place),
-            error=str(error),
-            do="Repair the file, or remove it.",
+            file=file,
+            error=reason,
+            do="Repair the file, remove it, or leave it out with --on-error skip.",
+        )
+
+
+def _form(form: Form, source: Source, splits: dict[str, np.ndarray]) -> Form:
+    """`form`; for raw pixels with their channels: arrays' own, 3 where there are files, unless the user says so."""
+    if form.encoding != "raw" or form.channels is not None:
+        return form
+    first = [source.read(places[:1].tolist()) for places in splits.values()]
+    grey = all(isinstance(raw, np.ndarray) and raw.shape[-1] == 1 for raw in first)
+    return Form(encoding=form.encoding, resize=form.resize, quality=form.quality, channels=1 if grey else 3)
+
+
+def _sampled(splits: dict[str, np.ndarray], seed: int) -> frozenset[int]:
+    train = splits.get("train", next(iter(splits.values())))
+    return frozenset(sample_places(train, seed).tolist())
+
+
+@contextlib.contextmanager
+def _room(place: Workplace) -> Iterator[None]:
+    """Says in our words that the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _CANNOT_WRITE:
+            raise
+        raise Unfinished(
+            f"Expected room to write {place.out}. Received: error={error.strerror!r}. "
+            "Make room, and give the same command again: it goes on from the shards that are finished."
         ) from None
+
+
+@contextlib.contextmanager
+def _leaving_what_is_of_use(place: Workplace) -> Iterator[None]:
+    """After bad input nothing stays; after a full disk, a signal or a fault the finished shards do."""
+    try:
+        yield
+    except InputError:
+        place.remove()
+        raise
+    finally:
+        if not journal.read(place.journal)[1]:
+            place.remove()

@@ -1,82 +1,116 @@
 """The options of a conversion. Without TensorFlow."""
 
 import dataclasses
-import math
 import os
 from pathlib import Path
 from typing import Any, Literal
 
-from base.errors import input_error, require
+from base.errors import require
 from base.options import option
-from pipelines.sources import digits
-from pipelines.splits import TEST_SHARE
+from pipelines.form import Encoding, Form, parse_resize
+
+_QUALITY = 95
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConvertOptions:
-    """What becomes of which images."""
+    """What becomes of the images, and where."""
 
-    source: str = option(help="folder of class folders, .npz file, folder of IDX files, or 'digits'")
-    out: str = option(help="folder of the dataset: shards, manifest.json, TFDS metadata")
-    seed: int = option(0, help="draws the splits and the order of the examples")
-    hold_out: str = option(
-        f"validation={TEST_SHARE}", help="share of the images for validation where SOURCE has none of its own; 0: none"
-    )
-    value_range: Literal["auto", "0-1", "0-255", "0-65535"] = option("auto", help="black and white in arrays")
-    class_names: tuple[str, ...] = option((), help="classes in their order; names of the labels 0, 1, ...")
+    out: str = option(help="folder of the dataset: shards, manifest.json, health report, TFDS metadata")
     overwrite: bool = option(False, help="replace a dataset in DIR, once the new one is complete")
-    quiet: bool = option(False, help="no progress bar")
+    encoding: Encoding = option(
+        "keep", help="keep JPEG and PNG files as they are, or write JPEG, PNG, or raw pixels of one size"
+    )
+    resize: str | None = option(
+        None, help="short=N or long=N pixels for that side of larger images, or exact=HEIGHTxWIDTH (stretched)"
+    )
+    quality: int | None = option(None, help=f"of --encoding jpeg, 1 to 100; by default {_QUALITY}")
+    channels: Literal[1, 3] | None = option(
+        None, help="1 grey or 3 colour, for all images; by default 3 where any has colours"
+    )
+    check: Literal["decode", "none"] = option(
+        "decode", help="decode every image, to find broken files, duplicates and what else is wrong; or do not"
+    )
+    on_error: Literal["skip", "fail"] = option("skip", help="what to do about a file that can't be used")
+    max_pixels: int = option(100_000_000, help="images that claim more are not decoded, and count as errors")
 
     def __post_init__(self) -> None:
         """Refuses what can be seen without looking at the source."""
-        require(bool(self.source), "Expected SOURCE to be a path or 'digits'", source=self.source)
         require(bool(self.out), "Expected --out to be a folder", out=self.out)
-        require(0 <= self.seed < 2**63, "Expected --seed from 0 to 2**63 - 1", seed=self.seed)
-        _held_out(self.hold_out)
-        names = self.class_names
-        twice = sorted({name for name in names if names.count(name) > 1})
-        require(not twice, "Expected different names in --class-names", twice=twice)
-        require(len(names) != 1, "Expected at least two names in --class-names", class_names=list(names))
-
-    @property
-    def source_path(self) -> Path | None:
-        """Where the source lies, links resolved; None for the embedded digits."""
-        return None if self.source == digits.NAME else Path(os.path.realpath(self.source))
+        require(self.max_pixels > 0, "Expected --max-pixels of at least 1", max_pixels=self.max_pixels)
+        require(
+            self.quality is None or (self.encoding == "jpeg" and 1 <= self.quality <= 100),
+            "Expected --quality from 1 to 100, with --encoding jpeg",
+            quality=self.quality,
+            encoding=self.encoding,
+        )
+        resize = None if self.resize is None else parse_resize(self.resize)
+        require(
+            resize is None or self.encoding != "keep",
+            "Expected --resize with --encoding jpeg, png or raw: kept files keep their size",
+            resize=self.resize,
+        )
+        require(
+            self.encoding != "raw" or (resize is not None and resize.kind == "exact"),
+            "Expected --resize exact=HEIGHTxWIDTH with --encoding raw: its records are of one size",
+            resize=self.resize,
+        )
 
     @property
     def out_path(self) -> Path:
         """Where the dataset is to stand, links resolved."""
         return Path(os.path.realpath(self.out))
 
-    @property
-    def held_out(self) -> float:
-        """The share of the images that becomes validation where the source has none."""
-        return _held_out(self.hold_out)
+    def form(self) -> Form:
+        """The form that the images get."""
+        return Form(
+            encoding=self.encoding,
+            resize=None if self.resize is None else parse_resize(self.resize),
+            quality=self.quality or _QUALITY,
+            channels=self.channels,
+        )
 
     def made_by(self) -> dict[str, Any]:
-        """What the result depends on, as JSON holds it: equal for two commands that make the same dataset."""
+        """What the result depends on, as JSON holds it: equal for two commands that write the same alike."""
         return {
-            "source": str(self.source_path or digits.NAME),
-            "seed": self.seed,
-            "hold_out": {"validation": self.held_out},
-            "value_range": self.value_range,
-            "class_names": list(self.class_names),
+            "encoding": self.encoding,
+            "resize": self.resize,
+            "quality": (self.quality or _QUALITY) if self.encoding == "jpeg" else None,
+            "channels": self.channels,
+            "check": self.check,
+            "on_error": self.on_error,
+            "max_pixels": self.max_pixels,
         }
 
 
-def _held_out(text: str) -> float:
-    name, equals, value = text.partition("=")
-    if not equals:
-        name, value = "validation", text
-    try:
-        share = float(value)
-    except ValueError:
-        share = math.nan
-    most = 1 - TEST_SHARE
-    if name != "validation" or not (0 <= share < most) or (not equals and share != 0):
-        raise input_error(
-            f"Expected --hold-out validation=SHARE with a share from 0 to less than {most}, or --hold-out 0",
-            hold_out=text,
-            do="`test` is never held out of a training split.",
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How the work is done; the result does not depend on it."""
+
+    workers: int | None = option(None, help="threads; by default one for each core that this process may use")
+    quiet: bool = option(False, help="no progress bar")
+
+    def __post_init__(self) -> None:
+        require(
+            self.workers is None or 1 <= self.workers <= 256, "Expected --workers from 1 to 256", workers=self.workers
         )
-    return share
+
+    @property
+    def threads(self) -> int:
+        """How many images are worked on at once."""
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return self.workers or cores
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VerifyOptions:
+    """The other thing that the command does."""
+
+    verify: str | None = option(
+        None, help="only check this dataset folder, every record of it; no SOURCE and no other options but --workers"
+    )
+
+    @property
+    def verify_path(self) -> Path:
+        """The dataset folder."""
+        return Path(self.verify or "")

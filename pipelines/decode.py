@@ -2,22 +2,81 @@
 
 import tensorflow as tf
 
+from pipelines import exif
+from pipelines.header import read_header
 from pipelines.input_options import InputSpec
 
 
-def decode(image: tf.Tensor, spec: InputSpec) -> tf.Tensor:
-    """Decodes an image and fits it to the model's size.
+def decode(image: tf.Tensor, spec: InputSpec, orientation: tf.Tensor | int = exif.UPRIGHT) -> tf.Tensor:
+    """Decodes an image, turns it upright and fits it to the model's size.
 
     Args:
         image: string scalar: a JPEG, PNG, BMP or GIF (its first frame).
         spec: Size, channels and fit.
+        orientation: integer scalar, EXIF's, 1 to 8, as the image's record holds it.
 
     Returns:
         uint8 `[image_size, image_size, channels]`, 0-255.
     """
     pixels = tf.io.decode_image(image, channels=spec.channels, expand_animations=False)
     pixels.set_shape([None, None, spec.channels])
-    return fit(pixels, spec)
+    return fit(turn(pixels, orientation), spec)
+
+
+def decode_file(data: bytes, spec: InputSpec, max_pixels: int = 100_000_000) -> tf.Tensor:
+    """Decodes an image file as its record would be: with the orientation that the file itself holds.
+
+    Args:
+        data: A JPEG, PNG, BMP or GIF file.
+        spec: Size, channels and fit.
+        max_pixels: How many pixels it may have.
+
+    Returns:
+        uint8 `[image_size, image_size, channels]`, 0-255.
+
+    Raises:
+        UndecodableError: It is no such file, or claims too many pixels.
+    """
+    return decode(tf.constant(data), spec, read_header(data, max_pixels).orientation)
+
+
+def decode_raw(pixels: tf.Tensor, stored: tuple[int, int, int], spec: InputSpec) -> tf.Tensor:
+    """Fits a record of a `raw` dataset to the model's size.
+
+    Args:
+        pixels: string scalar: uint8 `stored`, row by row.
+        stored: (height, width, channels).
+        spec: Size, channels and fit.
+
+    Returns:
+        uint8 `[image_size, image_size, channels]`, 0-255.
+    """
+    image = tf.reshape(tf.io.decode_raw(pixels, tf.uint8), stored)
+    if stored[2] < spec.channels:
+        image = tf.image.grayscale_to_rgb(image)
+    elif stored[2] > spec.channels:
+        image = tf.image.rgb_to_grayscale(image)
+    return fit(image, spec)
+
+
+def turn(pixels: tf.Tensor, orientation: tf.Tensor | int) -> tf.Tensor:
+    """Turns an image as its EXIF orientation wants it shown.
+
+    Args:
+        pixels: `[height, width, channels]`.
+        orientation: integer scalar, 1 (as it is) to 8; from 5 on height and width change places.
+
+    Returns:
+        The same pixels in other places.
+    """
+
+    def turned() -> tf.Tensor:
+        image = tf.cond(orientation >= 5, lambda: tf.transpose(pixels, [1, 0, 2]), lambda: pixels)
+        image = tf.cond(_any_of(orientation, 2, 3, 6, 7), lambda: tf.reverse(image, [1]), lambda: image)
+        return tf.cond(_any_of(orientation, 3, 4, 7, 8), lambda: tf.reverse(image, [0]), lambda: image)
+
+    orientation = tf.convert_to_tensor(orientation, tf.int64)
+    return tf.cond(orientation == exif.UPRIGHT, lambda: pixels, turned)
 
 
 def fit(pixels: tf.Tensor, spec: InputSpec) -> tf.Tensor:
@@ -47,3 +106,7 @@ def _resize(pixels: tf.Tensor, spec: InputSpec) -> tf.Tensor:
     else:
         resized = tf.image.resize(pixels, size, antialias=True)
     return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+
+
+def _any_of(value: tf.Tensor, *wanted: int) -> tf.Tensor:
+    return tf.reduce_any(tf.equal(value, tf.constant(wanted, tf.int64)))

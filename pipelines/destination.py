@@ -3,39 +3,53 @@
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from base.errors import InputError, input_error, require
-from pipelines.convert_options import ConvertOptions
 from pipelines.manifest import FILE_NAME, Manifest, read_manifest
 
 _NEW = "Give the name of a new folder."
 
 
-def check_destination(options: ConvertOptions) -> Manifest | None:
-    """Looks at --out, and leaves it as it is.
+def check_destination(out: Path, source: Path | None) -> None:
+    """Refuses a place where no dataset can stand, whatever is there. Leaves it as it is.
+
+    Args:
+        out: Links resolved.
+        source: Links resolved; None where it is no path.
+
+    Raises:
+        InputError: The folder is the source, lies in it or around it, or can't be written.
+    """
+    if source is not None and (out == source or out in source.parents or source in out.parents):
+        expected = "Expected --out to be apart from SOURCE: not the same folder, nor one above or inside it"
+        raise input_error(expected, out=str(out), source=str(source), do=_NEW)
+    try:
+        if not out.is_symlink() and out.exists():  # links are resolved: one that is left leads to itself
+            require(out.is_dir(), "Expected --out to be a folder", out=str(out), do=_NEW)
+        _refuse_unwritable(out)
+    except OSError as error:
+        raise _unwritable(out, error) from None
+
+
+def finished_dataset(out: Path, made_by: dict[str, Any], *, overwrite: bool) -> Manifest | None:
+    """Looks at what stands in `out`, which `check_destination` has agreed to.
 
     Returns:
         The manifest of the dataset that this very command has made there already; None where it is to be made.
 
     Raises:
-        InputError: The folder is the source, lies in it or around it, can't be written, or holds something that
-            must not be replaced.
+        InputError: The folder holds something that must not be replaced.
     """
-    out = options.out_path
-    _refuse_source(out, options.source_path)
     try:
-        if not out.is_symlink() and out.exists():  # links are resolved: one that is left leads to itself
-            require(out.is_dir(), "Expected --out to be a folder", out=str(out), do=_NEW)
-            if any(out.iterdir()) and (manifest := _look_at_dataset(out, options)):
-                return manifest
-        _refuse_unwritable(out)
+        if out.exists() and any(out.iterdir()):
+            return _look_at_dataset(out, made_by, overwrite)
     except OSError as error:
-        expected = "Expected --out in a folder that can be written"
-        raise input_error(expected, out=str(out), error=error.strerror, do=_NEW) from None
+        raise _unwritable(out, error) from None
     return None
 
 
-def _look_at_dataset(out: Path, options: ConvertOptions) -> Manifest | None:
+def _look_at_dataset(out: Path, made_by: dict[str, Any], overwrite: bool) -> Manifest | None:
     """The manifest of what stands in `out` when it is to stay; None when it may be replaced."""
     if not (out / FILE_NAME).exists():
         expected = "Expected --out to be a new or empty folder, or a dataset that this command made"
@@ -44,8 +58,8 @@ def _look_at_dataset(out: Path, options: ConvertOptions) -> Manifest | None:
         manifest = read_manifest(out)
     except InputError as error:
         raise InputError(f"{error} Or give --out the name of a new folder.") from None
-    if not options.overwrite:
-        _refuse_different(manifest, options, out)
+    if not overwrite:
+        _refuse_different(manifest, made_by, out)
         _refuse_incomplete(manifest, out)
         return manifest
     foreign = [path.name for path in out.iterdir() if path.name not in manifest.files or path.is_dir()]
@@ -59,12 +73,6 @@ def _look_at_dataset(out: Path, options: ConvertOptions) -> Manifest | None:
     return None
 
 
-def _refuse_source(out: Path, source: Path | None) -> None:
-    if source is not None and (out == source or out in source.parents or source in out.parents):
-        expected = "Expected --out to be apart from SOURCE: not the same folder, nor one above or inside it"
-        raise input_error(expected, out=str(out), source=str(source), do=_NEW)
-
-
 def _refuse_unwritable(out: Path) -> None:
     """Tries what the conversion will do at its end: put a folder beside `out` in its place."""
     # no mount point can be renamed
@@ -75,8 +83,8 @@ def _refuse_unwritable(out: Path) -> None:
         pass
 
 
-def _refuse_different(manifest: Manifest, options: ConvertOptions, out: Path) -> None:
-    there, wanted = manifest.made_by, options.made_by()
+def _refuse_different(manifest: Manifest, wanted: dict[str, Any], out: Path) -> None:
+    there = manifest.made_by
     keys = sorted(key for key in {*there, *wanted} if there.get(key) != wanted.get(key))
     require(
         not keys,
@@ -86,6 +94,10 @@ def _refuse_different(manifest: Manifest, options: ConvertOptions, out: Path) ->
         wanted={key: wanted.get(key) for key in keys},
         do="Give the name of a new folder, or replace the dataset with --overwrite.",
     )
+
+
+def _unwritable(out: Path, error: OSError) -> InputError:
+    return input_error("Expected --out in a folder that can be written", out=str(out), error=error.strerror, do=_NEW)
 
 
 def _refuse_incomplete(manifest: Manifest, out: Path) -> None:

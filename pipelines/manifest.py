@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from base.errors import input_error
+from pipelines.form import Encoding
 
 FORMAT = "millrace-dataset"
-VERSION = 1
+VERSION = 2
 FILE_NAME = "manifest.json"
 
 
@@ -37,8 +38,13 @@ class Manifest:
     """A dataset folder."""
 
     classes: tuple[str, ...]
-    channels: int  # 1 when every image is grey, else 3
-    image_shape: tuple[int, int] | None  # (height, width) when all images agree
+    channels: int  # that images are decoded to: 1 grey, 3 colour
+    image_shape: tuple[int, int] | None  # (height, width) when all images agree, each one upright
+    encoding: Encoding  # raw: records hold pixels, uint8 [*image_shape, channels]; keep: also their orientation
+    oriented: int  # how many images came with an EXIF orientation other than upright
+    found: int  # in the source: examples, skipped and left_out add up to it
+    skipped: int  # could not be used
+    left_out: int  # on purpose, as by balancing
     splits: dict[str, Split]
     made_by: dict[str, Any]  # the options of the command that made it
     files: tuple[str, ...]  # every file of the folder, this manifest included
@@ -46,9 +52,14 @@ class Manifest:
     @property
     def fingerprint(self) -> str:
         """Names the data: equal for equal classes, splits and records, whoever wrote them."""
-        content = [list(self.classes), self.channels]
+        content = [list(self.classes), self.channels, self.encoding, self.image_shape]
         content += [[name, [shard.sha256 for shard in self.splits[name].shards]] for name in sorted(self.splits)]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+    @property
+    def examples(self) -> int:
+        """Of all splits."""
+        return sum(split.examples for split in self.splits.values())
 
     def split(self, name: str, folder: Path) -> Split:
         """The split `name`; an `InputError` names those there are."""
@@ -103,6 +114,11 @@ def _from_json(content: dict[str, Any]) -> Manifest:
         classes=tuple(content["classes"]),
         channels=content["channels"],
         image_shape=None if shape is None else tuple(shape),
+        encoding=content["encoding"],
+        oriented=content["oriented"],
+        found=content["found"],
+        skipped=content["skipped"],
+        left_out=content["left_out"],
         splits=splits,
         made_by=content["made_by"],
         files=tuple(content["files"]),

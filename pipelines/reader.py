@@ -52,7 +52,7 @@ def load(folder: Path, manifest: Manifest, split: str, spec: InputSpec) -> Resid
         .map(records.parse, num_parallel_calls=tf.data.AUTOTUNE)
         .unbatch()
         .map(
-            lambda record: {**record, "image": decode.decode(record["image"], spec)},
+            lambda record: {**record, "image": _decoded(record, manifest, spec)},
             num_parallel_calls=tf.data.AUTOTUNE,
         )
         .batch(_PARSED_AT_ONCE)
@@ -116,6 +116,12 @@ def evaluation_batches(data: ResidentSplit, *, batch_size: int, replicas: int = 
         return _gather(data, index, tf.zeros_like(index), weight)
 
     return _mapped(tf.data.Dataset.range(steps * replicas), batch)
+
+
+def _decoded(record: dict[str, tf.Tensor], manifest: Manifest, spec: InputSpec) -> tf.Tensor:
+    if manifest.encoding == "raw":
+        return decode.decode_raw(record["image"], (*manifest.image_shape, manifest.channels), spec)
+    return decode.decode(record["image"], spec, record["orientation"])
 
 
 def _gather(data: ResidentSplit, index: tf.Tensor, epoch: tf.Tensor, weight: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -1,11 +1,20 @@
-"""The shards of one split: records in, TFRecord files of bounded size out."""
+"""The shards of one split: records in, TFRecord files of bounded size out, each one on the disk before it counts."""
 
+import dataclasses
+import errno
 import hashlib
-from pathlib import Path
+import json
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 
+import numpy as np
 import tensorflow as tf
 
-from pipelines.manifest import Shard
+from base.files import sync, write_text
+from pipelines import exif, journal
+from pipelines.journal import FinishedShard
+from pipelines.prepare import Prepared
+from pipelines.workplace import Workplace
 
 SHARD_BYTES = 128 * 10**6
 _FRAME = 16  # TFRecord adds length and two checksums to each record
@@ -14,65 +23,129 @@ _FRAME = 16  # TFRecord adds length and two checksums to each record
 class ShardWriter:
     """Writes records one after the other; a shard is closed when the next record would make it too large.
 
-    Which shard a record goes to depends on the records alone, not on who prepared them. How many there are is known at
-    the end only, so the files get their names, `PREFIX.tfrecord-00000-of-00002`, in `close`.
+    Which shard a record goes to depends on the records alone, not on who prepared them, nor on where a conversion was
+    stopped and went on. A closed shard is brought to the disk, summed and entered into the journal by a thread of its
+    own, while the next one is written.
     """
 
-    def __init__(self, folder: Path, prefix: str, shard_bytes: int = SHARD_BYTES):
-        self.record_bytes = 0  # of all records, without TFRecord's frames
-        self._folder = folder
-        self._prefix = prefix
+    def __init__(self, place: Workplace, split: str, classes: int, number: int, shard_bytes: int) -> None:
+        """`number` is that of the first shard to be written."""
+        self._place = place
+        self._split = split
+        self._classes = classes
+        self._number = number
         self._shard_bytes = shard_bytes
-        self._finished: list[Shard] = []
+        self._open = _OpenShard()
         self._writer: tf.io.TFRecordWriter | None = None
-        self._examples = self._bytes = 0
+        self._sealer = ThreadPoolExecutor(1)
+        self._sealing: Future[None] | None = None
 
-    def write(self, record: bytes) -> None:
-        """Appends a record."""
-        size = len(record) + _FRAME
-        if self._writer is not None and self._bytes + size > self._shard_bytes:
-            self._finish()
+    def write(self, prepared: Prepared, position: int) -> None:
+        """Appends a record, that of the image at `position` in the split's order.
+
+        Raises:
+            OSError: The disk is full, or what else may keep it from being written.
+        """
+        size = len(prepared.record) + _FRAME
+        if self._writer is not None and self._open.bytes + size > self._shard_bytes:
+            self._finish(position)
         if self._writer is None:
-            self._writer = tf.io.TFRecordWriter(str(self._path()))
-        self._writer.write(record)
-        self._examples += 1
-        self._bytes += size
-        self.record_bytes += len(record)
+            path = self._place.shard(self._split, self._number)
+            self._writer = _written(lambda: tf.io.TFRecordWriter(str(path)))
+        _written(lambda: self._writer.write(prepared.record))
+        self._open.add(prepared, size)
 
-    def close(self) -> tuple[Shard, ...]:
-        """Closes the last shard, and gives all of them their names.
+    def skip(self, place: int, reason: str) -> None:
+        """Notes an image that can't be written, in the order of the others."""
+        self._open.skipped.append((place, reason))
+
+    def close(self, stop: int) -> list[tuple[int, str]]:
+        """Closes the last shard, and waits until all are on the disk.
+
+        Args:
+            stop: How many positions there are.
 
         Returns:
-            The shards in order, with sizes and checksums as read back from the files.
+            What was skipped and belongs to no shard: all of it, where there is none to belong to.
         """
-        self.abandon()
-        return tuple(
-            Shard(
-                file=self._rename(shard.file, f"{self._prefix}.tfrecord-{place:05d}-of-{len(self._finished):05d}"),
-                examples=shard.examples,
-                bytes=shard.bytes,
-                sha256=shard.sha256,
-            )
-            for place, shard in enumerate(self._finished)
-        )
+        if self._writer is not None:
+            self._finish(stop)
+        self._wait()
+        self._sealer.shutdown()
+        return self._open.skipped
 
     def abandon(self) -> None:
-        """Closes the file that is open, if one is."""
-        if self._writer is not None:
-            self._finish()
+        """Lets go of the shard that is open; those that are closed still reach the disk."""
+        self._sealer.shutdown()
+        self._writer = None
 
-    def _finish(self) -> None:
-        self._writer.close()
-        path = self._path()
+    def _finish(self, stop: int) -> None:
+        _written(self._writer.close)
+        self._wait()  # one shard at a time: what is in flight stays small
+        self._sealing = self._sealer.submit(self._seal, self._open, self._number, stop)
+        self._writer, self._open = None, _OpenShard()
+        self._number += 1
+
+    def _wait(self) -> None:
+        if self._sealing is not None:
+            self._sealing.result()
+
+    def _seal(self, shard: "_OpenShard", number: int, stop: int) -> None:
+        path = self._place.shard(self._split, number)
+        size = path.stat().st_size
+        if size != shard.bytes:  # no error was reported, and yet it is not all there
+            raise OSError(errno.EIO, f"{size} of {shard.bytes} bytes were written to {path}")
+        sync(path)
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        self._finished.append(Shard(file=path.name, examples=self._examples, bytes=path.stat().st_size, sha256=sha256))
-        self._writer = None
-        self._examples = self._bytes = 0
+        lines = (json.dumps(prepared) for prepared in shard.observations)
+        write_text(self._place.observed(self._split, number), "".join(f"{line}\n" for line in lines))
+        sync(self._place.shards)
+        counts = np.bincount(shard.labels, minlength=self._classes)
+        journal.append(
+            self._place.journal,
+            FinishedShard(
+                split=self._split,
+                number=number,
+                stop=stop,
+                examples=len(shard.labels),
+                bytes=shard.bytes,
+                sha256=sha256,
+                record_bytes=shard.bytes - _FRAME * len(shard.labels),
+                examples_per_class=tuple(counts.tolist()),
+                skipped=tuple(shard.skipped),
+                grey=shard.grey,
+                shapes=tuple(sorted(shard.shapes)),
+                oriented=shard.oriented,
+            ),
+        )
 
-    def _path(self) -> Path:
-        return self._folder / f"{self._prefix}.{len(self._finished)}.part"
 
-    def _rename(self, old: str, new: str) -> str:
-        (self._folder / old).rename(self._folder / new)
-        return new
+@dataclasses.dataclass
+class _OpenShard:
+    """What has gone into a shard so far."""
+
+    bytes: int = 0
+    labels: list[int] = dataclasses.field(default_factory=list)
+    observations: list[list] = dataclasses.field(default_factory=list)
+    skipped: list[tuple[int, str]] = dataclasses.field(default_factory=list)
+    grey: bool = True
+    shapes: set[tuple[int, int]] = dataclasses.field(default_factory=set)
+    oriented: int = 0
+
+    def add(self, prepared: Prepared, size: int) -> None:
+        self.bytes += size
+        self.labels.append(prepared.observation.label)
+        self.observations.append(prepared.observation.to_json())
+        self.grey = self.grey and prepared.grey
+        self.oriented += prepared.observation.orientation != exif.UPRIGHT
+        if len(self.shapes) < 2:
+            self.shapes.add((prepared.height, prepared.width))
+
+
+def _written(action: Callable):
+    """Calls `action`, and makes what TensorFlow says of files an `OSError`, as everybody else's is."""
+    try:
+        return action()
+    except tf.errors.OpError as error:
+        raise OSError(errno.EIO, error.message) from None

@@ -1,12 +1,11 @@
-"""Which image belongs to which split, and in which order: by seed and id alone.
+"""Which image belongs to which split, and in which order: by seed, id and group alone.
 
 Neither depends on the file system's order, on the number of workers, or on the other images' names: each id has its
 own keyed hash, and images are ranked by it.
 """
 
 import hashlib
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -28,42 +27,39 @@ def hash_ids(ids: Sequence[str], seed: int) -> np.ndarray:
     return np.frombuffer(digests, "<u8")
 
 
-def assign(
-    labels: np.ndarray, hashes: np.ndarray, own: Mapping[str, np.ndarray] | None, held_out: float
-) -> dict[str, np.ndarray]:
-    """The places of each split's examples, in the order in which they are written.
+def shuffle(splits: Mapping[str, np.ndarray], hashes: np.ndarray) -> dict[str, np.ndarray]:
+    """The places of each split's examples in the order in which they are written, by their hashes, uint64 `[N]`.
 
-    Args:
-        labels: int `[N]`.
-        hashes: uint64 `[N]`, as `hash_ids` gives them.
-        own: The source's own splits, name -> places; None where it has none, and gets `test` too.
-        held_out: The share that becomes `validation` where the source has none, 0 to 1.
-
-    Returns:
-        Name -> int64 places, shuffled by their hashes; splits without an example are left out.
+    Splits without an example are left out.
     """
-    if own is None:
-        shares = {"train": 1 - held_out - TEST_SHARE, "validation": held_out, "test": TEST_SHARE}
-        splits = stratify(labels, hashes, shares)
-    elif "validation" in own or not held_out:
-        splits = dict(own)
-    else:
-        train = own["train"]
-        parts = stratify(labels[train], hashes[train], {"train": 1 - held_out, "validation": held_out})
-        splits = {**{name: train[part] for name, part in parts.items()}, **_without(own, "train")}
     return {name: places[np.argsort(hashes[places], kind="stable")] for name, places in splits.items() if len(places)}
 
 
-def stratify(labels: np.ndarray, hashes: np.ndarray, shares: Mapping[str, float]) -> dict[str, np.ndarray]:
-    """Divides examples so that each class is divided alike, by largest remainder.
+def hold_out(
+    own: Mapping[str, np.ndarray], share: float, labels: np.ndarray, hashes: np.ndarray, groups: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    """`own` with `share` of its `train` as `validation`; the other arguments as `stratify` takes them."""
+    train = own["train"]
+    shares = {"train": 1 - share, "validation": share}
+    parts = stratify(labels[train], hashes[train], shares, None if groups is None else groups[train])
+    return {**{name: train[part] for name, part in parts.items()}, **{k: own[k] for k in own if k != "train"}}
 
-    What a class's remainders leave open is given where earlier classes gave too little, so that many small classes do
-    not all lose their one spare example to the same split. The first split gets an example of every class.
+
+def stratify(
+    labels: np.ndarray, hashes: np.ndarray, shares: Mapping[str, float], groups: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """Divides examples so that each class is divided alike and no group is divided.
+
+    Groups that are alike, with as many images of the same classes, are dealt out together, by largest remainder and
+    the largest groups first. What the remainders leave open is given where least was given so far, above all of these
+    classes, so that many small classes do not all lose their one spare example to the same split. The first split gets
+    an example of every class. Without groups every example is one.
 
     Args:
         labels: int `[N]`.
-        hashes: uint64 `[N]`; within a class the examples are dealt out in their order.
+        hashes: uint64 `[N]`, equal within a group; groups that are alike are dealt out in their order.
         shares: Split -> share of the examples; they add up to 1.
+        groups: int `[N]`, equal for the examples that belong together.
 
     Returns:
         Split -> int64 places, ascending.
@@ -73,29 +69,74 @@ def stratify(labels: np.ndarray, hashes: np.ndarray, shares: Mapping[str, float]
         >>> {name: len(places) for name, places in stratify(labels, hashes, {"train": 0.8, "test": 0.2}).items()}
         {'train': 8, 'test': 2}
     """
-    wanted = list(shares.values())
-    owed = [0.0] * len(wanted)
+    wanted = np.array(list(shares.values()))
+    given = np.zeros((len(shares), int(labels.max(initial=0)) + 1))  # examples of each class, by split
+    owed, owed_in_all = np.zeros_like(given), np.zeros(len(shares))
     dealt: list[list[np.ndarray]] = [[] for _ in wanted]
-    by_class = np.lexsort((hashes, labels))
-    for members in np.split(by_class, np.flatnonzero(np.diff(labels[by_class])) + 1):
-        sizes = _sizes(len(members), wanted, owed)
-        owed = [debt + len(members) * share - size for debt, share, size in zip(owed, wanted, sizes, strict=True)]
-        for part, chosen in zip(dealt, np.split(members, np.cumsum(sizes)[:-1]), strict=True):
-            part.append(chosen)
-    return {name: np.sort(np.concatenate(part)) for name, part in zip(shares, dealt, strict=True)}
+    for alike in _strata(labels, hashes, groups):
+        classes, each = np.unique(labels[alike[0]], return_counts=True)
+        exact = len(alike) * wanted
+        behind = owed_in_all + owed[:, classes] @ each / each.sum()
+        claims = (exact - np.floor(exact)) * each.sum() + behind
+        counts = _round(len(alike), exact, claims, given[0, classes])
+        given[:, classes] += np.outer(counts, each)
+        owed[:, classes] += np.outer(exact - counts, each)
+        owed_in_all += (exact - counts) * each.sum()
+        for part, chosen in zip(dealt, np.split(alike, np.cumsum(counts)[:-1]), strict=True):
+            part.append(chosen.ravel())
+    return {
+        name: np.sort(np.concatenate(part)) if part else np.zeros(0, np.int64)
+        for name, part in zip(shares, dealt, strict=True)
+    }
 
 
-def _sizes(count: int, shares: Sequence[float], owed: Sequence[float]) -> list[int]:
-    exact = [count * share for share in shares]
-    sizes = [math.floor(size) for size in exact]
-    claims = [size - math.floor(size) + debt for size, debt in zip(exact, owed, strict=True)]
-    ranking = sorted(range(len(shares)), key=lambda split: -round(claims[split], 9))  # equal but for rounding: in order
-    if sizes[0] == 0:  # no class without a training example
+def undersample(
+    splits: Mapping[str, np.ndarray], labels: np.ndarray, hashes: np.ndarray
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The same number of examples of each class within a split: as many as its rarest class has there.
+
+    Args:
+        splits: Name -> int64 places.
+        labels: int `[N]`.
+        hashes: uint64 `[N]`; of each class those with the smallest stay.
+
+    Returns:
+        Name -> int64 places, in the order given; and the places left out, ascending.
+    """
+    kept, left_out = {}, [np.zeros(0, np.int64)]
+    for name, places in splits.items():
+        counts = np.bincount(labels[places])
+        by_class = np.lexsort((hashes[places], labels[places]))
+        starts = np.cumsum(counts) - counts
+        rank = np.empty(len(places), np.int64)  # of each example among those of its class
+        rank[by_class] = np.arange(len(places)) - starts[labels[places][by_class]]
+        stays = rank < counts[counts > 0].min(initial=len(places))
+        kept[name] = places[stays]
+        left_out.append(places[~stays])
+    return kept, np.sort(np.concatenate(left_out))
+
+
+def _strata(labels: np.ndarray, hashes: np.ndarray, groups: np.ndarray | None) -> Iterator[np.ndarray]:
+    """The groups that are alike, int64 `[groups, size]`: a row a group, the rows in the order of their hashes."""
+    if not len(labels):
+        return
+    number = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    sizes = np.bincount(number)
+    members, starts = np.lexsort((labels, number)), np.cumsum(sizes) - sizes
+    for size in np.unique(sizes)[::-1]:
+        rows = members[starts[sizes == size][:, np.newaxis] + np.arange(size)]
+        _, kind = np.unique(labels[rows], axis=0, return_inverse=True)  # a row's labels are sorted
+        kind = kind.ravel()
+        order = np.lexsort((hashes[rows[:, 0]], kind))
+        yield from np.split(rows[order], np.flatnonzero(np.diff(kind[order])) + 1)
+
+
+def _round(total: int, exact: np.ndarray, claims: np.ndarray, first_has: np.ndarray) -> np.ndarray:
+    """`exact` as whole numbers that add up to `total`: rounded up where the claims are largest."""
+    counts = np.floor(exact).astype(int)
+    # shares of 0 get nothing; claims that are equal but for rounding come in the splits' order
+    ranking = sorted(np.flatnonzero(exact > 0), key=lambda split: -round(claims[split], 9))
+    if counts[0] == 0 and not first_has.all():  # no class without an example in the first split
         ranking.sort(key=lambda split: split != 0)
-    for split in ranking[: count - sum(sizes)]:
-        sizes[split] += 1
-    return sizes
-
-
-def _without(splits: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
-    return {key: places for key, places in splits.items() if key != name}
+    counts[ranking[: total - counts.sum()]] += 1
+    return counts

@@ -4,11 +4,17 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import tensorflow_datasets as tfds
 
+from pipelines.form import Encoding
 from pipelines.manifest import Split
 
 _VERSION = "1.0.0"
+_KEPT = (
+    "The image files are kept as they were. TFDS decodes them as they are stored: it does not turn them as EXIF says, "
+    "which is what `orientation` (1 to 8) is for."
+)
 
 
 def dataset_name(folder: str) -> str:
@@ -26,7 +32,8 @@ def write_tfds_metadata(
     folder: Path,
     *,
     classes: tuple[str, ...],
-    channels: int,
+    encoding: Encoding,
+    shape: tuple[int | None, int | None, int],
     splits: Mapping[str, Split],
     record_bytes: Mapping[str, int],
 ) -> None:
@@ -35,17 +42,19 @@ def write_tfds_metadata(
     Args:
         folder: Where the shards stand; its name does not matter, nor where it is moved to afterwards.
         classes: The classes' names.
-        channels: What TFDS decodes every image to, 1 or 3.
+        encoding: Of the records.
+        shape: (height, width, channels) that TFDS decodes images to; None where they differ.
         splits: By name.
         record_bytes: The size of each split's records.
     """
-    features = tfds.features.FeaturesDict(
-        {
-            "image": tfds.features.Image(shape=(None, None, channels)),
-            "label": tfds.features.ClassLabel(names=list(classes)),
-            "id": tfds.features.Text(),
-        }
-    )
+    kept = encoding == "keep"
+    if encoding == "raw":
+        image = tfds.features.Tensor(shape=shape, dtype=np.uint8, encoding="bytes")
+    else:
+        image = tfds.features.Image(shape=(None, None, shape[-1]) if kept else shape)
+    features = {"image": image, "label": tfds.features.ClassLabel(names=list(classes)), "id": tfds.features.Text()}
+    if kept:
+        features["orientation"] = tfds.features.Scalar(np.int64)
     template = tfds.core.ShardedFileTemplate(data_dir=folder, template=tfds.core.naming.DEFAULT_FILENAME_TEMPLATE)
     infos = [
         tfds.core.SplitInfo(
@@ -57,5 +66,10 @@ def write_tfds_metadata(
         for name, split in splits.items()
     ]
     tfds.folder_dataset.write_metadata(
-        data_dir=folder, features=features, split_infos=infos, version=_VERSION, check_data=False
+        data_dir=folder,
+        features=tfds.features.FeaturesDict(features),
+        split_infos=infos,
+        version=_VERSION,
+        check_data=False,
+        description=_KEPT if kept else None,
     )

@@ -1,4 +1,4 @@
-"""Arrays of images and labels as a source: an .npz file, or a folder of IDX files."""
+"""Arrays of images and labels as a source: an .npz file, or a folder of .npy or IDX files."""
 
 import re
 import zipfile
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from base.errors import input_error, require
+from base.errors import InputError, input_error, require
 from pipelines.sources.idx import read_idx
 from pipelines.sources.labels import number_labels
 from pipelines.sources.source import Source
@@ -17,6 +17,7 @@ from pipelines.sources.values import find_top, to_uint8
 
 _SPLITS = "|".join(SPLIT_NAMES)
 _NPZ_KEY = re.compile(rf"(?:({_SPLITS})_)?(?:(x|images?)|(y|labels?))(?:_({_SPLITS}))?", re.IGNORECASE)
+NPY_FILE = re.compile(rf"({_NPZ_KEY.pattern}|classes)\.npy", re.IGNORECASE)
 IDX_FILE = re.compile(rf"(?:.*[-_.])?({_SPLITS}|t10k)[-_.](images|labels)[-_.]idx\d[-_.]\w+(\.gz)?", re.IGNORECASE)
 
 Part = tuple[str, np.ndarray, str, np.ndarray]  # name of the images, images, name of the labels, labels
@@ -30,24 +31,19 @@ def open_npz(path: Path, class_names: Sequence[str], value_range: str) -> Source
     Raises:
         InputError: No such arrays, one without the other, pickled objects, or what `from_arrays` refuses.
     """
-    content = _load_npz(path)
-    found: dict[str | None, dict[str, str]] = {}
-    aside = []
-    for key in sorted(content):
-        match = _NPZ_KEY.fullmatch(key)
-        if match is None or (match[1] and match[4]):
-            aside += [key] if key.lower() != "classes" else []
-            continue
-        split = SPLIT_NAMES.get((match[1] or match[4] or "").lower())
-        role = "images" if match[2] else "labels"
-        _put(found, split, role, key, str(path))
-    parts = _pairs(found, content, str(path), "x_train and y_train, or x and y")
-    names = next((content[key] for key in content if key.lower() == "classes"), None)
-    if names is not None and not class_names:
-        require(names.ndim == 1 and names.dtype.kind == "U", "Expected `classes` of strings, [K]", file=str(path))
-        class_names = [str(name) for name in names]
-    notes = (f"arrays left aside: {', '.join(aside)}",) if aside else ()
-    return from_arrays(str(path), parts, class_names=class_names, value_range=value_range, notes=notes)
+    return _named(path, _load_npz(path), class_names, value_range)
+
+
+def open_npy(folder: Path, class_names: Sequence[str], value_range: str) -> Source:
+    """A folder of .npy files that are called as the arrays of an .npz file are: `x_train.npy`, `y_train.npy`, ...
+
+    The files stay on disk: what is read of them is read when it is wanted.
+
+    Raises:
+        InputError: As `open_npz`.
+    """
+    content = {path.stem: _load_npy(path) for path in sorted(folder.iterdir()) if NPY_FILE.fullmatch(path.name)}
+    return _named(folder, content, class_names, value_range)
 
 
 def open_idx(folder: Path, class_names: Sequence[str], value_range: str) -> Source:
@@ -70,6 +66,27 @@ def open_idx(folder: Path, class_names: Sequence[str], value_range: str) -> Sour
     content = {name: read_idx(path) for name, path in files.items()}
     parts = _pairs(found, content, str(folder), "train-images-idx3-ubyte and train-labels-idx1-ubyte")
     return from_arrays(str(folder), parts, class_names=class_names, value_range=value_range)
+
+
+def _named(path: Path, content: Mapping[str, np.ndarray], class_names: Sequence[str], value_range: str) -> Source:
+    """Arrays by their usual names."""
+    found: dict[str | None, dict[str, str]] = {}
+    aside = []
+    for key in sorted(content):
+        match = _NPZ_KEY.fullmatch(key)
+        if match is None or (match[1] and match[4]):
+            aside += [key] if key.lower() != "classes" else []
+            continue
+        split = SPLIT_NAMES.get((match[1] or match[4] or "").lower())
+        role = "images" if match[2] else "labels"
+        _put(found, split, role, key, str(path))
+    parts = _pairs(found, content, str(path), "x_train and y_train, or x and y")
+    names = next((content[key] for key in content if key.lower() == "classes"), None)
+    if names is not None and not class_names:
+        require(names.ndim == 1 and names.dtype.kind == "U", "Expected `classes` of strings, [K]", file=str(path))
+        class_names = [str(name) for name in names]
+    notes = (f"arrays left aside: {', '.join(aside)}",) if aside else ()
+    return from_arrays(str(path), parts, class_names=class_names, value_range=value_range, notes=notes)
 
 
 def from_arrays(
@@ -101,9 +118,12 @@ def from_arrays(
     spans = [np.arange(end - len(array), end) for end, array in zip(ends, images.values(), strict=True)]
     starts, arrays = [int(span[0]) for span in spans], list(images.values())
 
-    def read(places: Sequence[int]) -> np.ndarray:
-        part = int(np.searchsorted(ends, places[0], side="right"))
-        return to_uint8(arrays[part][np.asarray(places) - starts[part]], top)
+    def read(places: Sequence[int]) -> np.ndarray | list[np.ndarray]:
+        chosen = np.asarray(places)
+        part = np.searchsorted(ends, chosen, side="right")
+        if part.min() == part.max():
+            return to_uint8(arrays[part[0]][chosen - starts[part[0]]], top)
+        return [to_uint8(arrays[n][place - starts[n]], top) for n, place in zip(part, chosen, strict=True)]
 
     return Source(
         name=name,
@@ -164,18 +184,29 @@ def _pairs(
     }
 
 
+def _load_npy(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise _unreadable(path, error) from None
+
+
 def _load_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             content = {key: file[key] for key in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        pickled = "pickle" in str(error)
-        raise input_error(
-            "Expected an .npz file of plain arrays",
-            file=str(path),
-            error="it holds pickled objects" if pickled else str(error),
-            do="Reading a pickle runs code: save numbers or strings." if pickled else "",
-        ) from None
+        raise _unreadable(path, error) from None
     others = [key for key, value in content.items() if not isinstance(value, np.ndarray)]
     require(not others, "Expected an .npz file of arrays", file=str(path), holds=others[:5])
     return content
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    pickled = any(word in str(error) for word in ("pickle", "Python objects"))
+    return input_error(
+        "Expected a file of plain arrays",
+        file=str(path),
+        error="it holds pickled objects" if pickled else str(error),
+        do="Reading a pickle runs code: save numbers or strings." if pickled else "",
+    )

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipelines.source_options import DIGITS
 from pipelines.sources.arrays import from_arrays
 from pipelines.sources.source import Source
 
-NAME = "digits"
 BRIGHTEST = 16  # the images count, in each cell of 4x4 pixels, those that are set
 
 
@@ -17,4 +17,4 @@ def open_digits(class_names: Sequence[str] = ()) -> Source:
 
     images, labels = load_digits(return_X_y=True)
     pixels = np.rint(images.reshape(-1, 8, 8) * (255 / BRIGHTEST)).astype(np.uint8)
-    return from_arrays(NAME, {None: ("digits", pixels, "digits' labels", labels)}, class_names=class_names)
+    return from_arrays(DIGITS, {None: ("digits", pixels, "digits' labels", labels)}, class_names=class_names)

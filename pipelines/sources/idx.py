@@ -5,6 +5,7 @@ http://yann.lecun.com/exdb/mnist/
 
 import gzip
 import math
+import mmap
 import zlib
 from pathlib import Path
 
@@ -23,15 +24,17 @@ def read_idx(path: Path) -> np.ndarray:
         InputError: Unreadable, no IDX file, or one that holds more or less than its dimensions say.
     """
     try:
-        content = path.read_bytes()
-        if content.startswith(_GZIP):
-            content = gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
+        with path.open("rb") as file:
+            if file.read(2) == _GZIP:
+                content = gzip.decompress(path.read_bytes())
+            else:  # stays on disk: what is read of it is read when it is wanted
+                content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, EOFError, ValueError, zlib.error) as error:  # ValueError: an empty file
         raise input_error("Expected a readable IDX file", file=str(path), error=str(error)) from None
     return _parse(content, path)
 
 
-def _parse(content: bytes, path: Path) -> np.ndarray:
+def _parse(content: bytes | mmap.mmap, path: Path) -> np.ndarray:
     do = "Download the file again."
     header = 4 + 4 * content[3] if len(content) >= 4 else 4
     known = len(content) >= header and content[:2] == b"\0\0" and content[2] in _DTYPES

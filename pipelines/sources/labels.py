@@ -1,6 +1,6 @@
 """From the labels of arrays to classes and their numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -8,7 +8,9 @@ from base.errors import input_error, require
 
 
 def number_labels(
-    arrays: dict[str, np.ndarray], class_names: Sequence[str]
+    arrays: dict[str, np.ndarray],
+    class_names: Sequence[str],
+    where: Callable[[str, int], str] = lambda name, index: f"{name}[{index}]",
 ) -> tuple[tuple[str, ...], list[np.ndarray]]:
     """The classes, and each array's labels as places in them.
 
@@ -16,6 +18,7 @@ def number_labels(
         arrays: Name -> labels, whole numbers, booleans or strings, `[N]` or `[N, 1]`; the training labels first.
         class_names: Names of the labels 0 to K-1, or, for strings, the labels in their order. Empty: the classes are
             the sorted different labels of the first array.
+        where: How errors name a label, by its array's name and its place in it.
 
     Returns:
         The classes' names, and int64 `[N]` for each array.
@@ -33,7 +36,7 @@ def number_labels(
     else:
         classes = tuple(class_names)
         known = np.asarray(classes) if strings == {True} else np.arange(len(classes))
-    return classes, [_places(name, labels, known, classes) for name, labels in flat.items()]
+    return classes, [_places(name, labels, known, classes, where) for name, labels in flat.items()]
 
 
 def _flat(name: str, labels: np.ndarray) -> np.ndarray:
@@ -55,7 +58,9 @@ def _flat(name: str, labels: np.ndarray) -> np.ndarray:
     return labels
 
 
-def _places(name: str, labels: np.ndarray, known: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
+def _places(
+    name: str, labels: np.ndarray, known: np.ndarray, classes: tuple[str, ...], where: Callable[[str, int], str]
+) -> np.ndarray:
     order = np.argsort(known, kind="stable")
     found = np.searchsorted(known, labels, sorter=order).clip(max=len(known) - 1)
     places = order[found]
@@ -65,7 +70,7 @@ def _places(name: str, labels: np.ndarray, known: np.ndarray, classes: tuple[str
         shown = ", ".join(map(str, known)) if len(known) <= 12 else f"{known[0]} to {known[-1]}"
         raise input_error(
             f"Expected each label of {name} to be one of the {len(classes)} classes ({shown})",
-            place=f"{name}[{index}]",
+            place=where(name, index),
             label=labels[index].item(),
             do="Correct the label, or the classes (the training labels', or those of --class-names).",
         )

@@ -5,7 +5,23 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-Raw = Sequence[bytes] | np.ndarray
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Stands in the place of an image's bytes when its file can't be read."""
+
+    reason: str  # one line, without the file's name
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Problem:
+    """Something found that can't become an example, known without reading any image."""
+
+    id: str  # as the source's `ids` name images; need not be unique
+    reason: str  # one line
+
+
+Raw = Sequence[bytes | np.ndarray | Unreadable] | np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,9 +38,12 @@ class Source:
     labels: np.ndarray  # int64 [N], places in `classes`
     splits: dict[str, np.ndarray] | None  # the source's own: name -> int64 places; None where it has none
     read: Callable[[Sequence[int]], Raw]
-    """Places, all of one of the source's splits -> the files' bytes as they are, or pixels uint8 `[B, H, W, C]`, C 1 or
-    3. Called from several threads at once. Raises `InputError`, naming the file, when one can't be read."""
+    """Places -> for each one the file's bytes as they are, or pixels uint8 `[H, W, C]`, C 1 or 3 (or one array of all,
+    `[B, H, W, C]`), or `Unreadable`. Called from several threads at once."""
     at_once: int  # how many images one `read` is best asked for: what is in flight is a few times that
+    groups: Sequence[str] | None = None  # [N]: images of one group never go to different splits; None: no groups
+    sizes: np.ndarray | None = None  # int64 [N], the images' encoded bytes; None where they aren't known before reading
+    problems: tuple[Problem, ...] = ()  # found, but no image of `ids`: found = N + the number of problems
     notes: tuple[str, ...] = ()  # what was found out or left aside, for the user to read
 
     def where(self, place: int) -> str:

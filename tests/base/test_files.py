@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
 from base import files
@@ -13,21 +17,37 @@ def test_a_file_that_fails_half_way_leaves_the_old_one_and_nothing_else(tmp_path
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_folder_that_fails_half_way_leaves_the_old_one_and_nothing_else(tmp_path):
-    path = tmp_path / "folder"
-    with files.whole_folder(path) as folder:
-        (folder / "old").write_text("old")
-    with pytest.raises(RuntimeError), files.whole_folder(path) as folder:
-        (folder / "new").write_text("new")
-        raise RuntimeError
-    assert [p.name for p in path.iterdir()] == ["old"]
-    assert list(tmp_path.iterdir()) == [path]
+def test_a_lock_keeps_others_out_until_it_is_freed_and_leaves_no_file(tmp_path):
+    path = tmp_path / "lock"
+    with files.locked(path), pytest.raises(BlockingIOError), files.locked(path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    with files.locked(path):
+        pass
 
 
-def test_a_complete_folder_takes_the_old_ones_place(tmp_path):
-    path = tmp_path / "folder"
-    for name in ("old", "new"):
-        with files.whole_folder(path) as folder:
-            (folder / name).write_text(name)
-    assert [p.name for p in path.iterdir()] == ["new"]
-    assert list(tmp_path.iterdir()) == [path]
+def test_the_lock_of_a_killed_process_is_free(tmp_path):
+    program = """if True:
+        import os, pathlib, sys
+        from base.files import locked
+        with locked(pathlib.Path(sys.argv[1])):
+            os.kill(os.getpid(), 9)"""
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "lock")], cwd=os.path.dirname(files.__file__) + "/..")
+    assert (tmp_path / "lock").exists()
+    with files.locked(tmp_path / "lock"):
+        pass
+    assert not (tmp_path / "lock").exists()
+
+
+def test_a_lock_is_not_held_on_a_file_that_its_last_holder_has_removed(tmp_path, monkeypatch):
+    """Opened before the other removed it, locked after: the name is free, and the lock worthless."""
+    path, flock = tmp_path / "lock", files.fcntl.flock
+
+    def late(descriptor, operation):
+        monkeypatch.setattr(files.fcntl, "flock", flock)
+        path.unlink()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(files.fcntl, "flock", late)
+    with files.locked(path), pytest.raises(BlockingIOError), files.locked(path):
+        pass

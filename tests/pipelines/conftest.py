@@ -21,10 +21,15 @@ class Images:
 
         return tf.io.encode_png(self.pixels() if pixels is None else pixels).numpy()
 
-    def jpeg(self, pixels: np.ndarray | None = None) -> bytes:
+    def jpeg(self, pixels: np.ndarray | None = None, orientation: int | None = None) -> bytes:
         import tensorflow as tf
 
-        return tf.io.encode_jpeg(self.pixels() if pixels is None else pixels).numpy()
+        data = tf.io.encode_jpeg(self.pixels() if pixels is None else pixels).numpy()
+        if orientation is None:
+            return data
+        tiff = struct.pack("<4sIHHHIII", b"II*\0", 8, 1, 0x0112, 3, 1, orientation, 0)
+        segment = b"Exif\0\0" + tiff
+        return data[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + data[2:]
 
     @staticmethod
     def bmp(pixels: np.ndarray, palette: np.ndarray | None = None) -> bytes:
@@ -69,3 +74,27 @@ def fill(images: Images):
         return root
 
     return fill
+
+
+@pytest.fixture
+def convert_into():
+    """Converts as the command does, `convert_into(source, out, encoding="png", ...)`; returns the manifest."""
+
+    def convert_into(source, out: Path, *, workers=2, seed=0, hold_out="validation=0.1", **options):
+        from pipelines.convert import convert
+        from pipelines.convert_options import ConvertOptions, RunOptions
+        from pipelines.plan import plan_splits
+        from pipelines.source_options import SourceOptions
+        from pipelines.sources.open import open_source
+        from pipelines.workplace import claimed
+
+        chosen = SourceOptions(source=str(source), seed=seed, hold_out=hold_out)
+        wanted = ConvertOptions(out=str(out), **options)
+        listed = open_source(chosen)
+        made_by = {**chosen.made_by(), **wanted.made_by()}
+        with claimed(wanted.out_path) as place:
+            run = RunOptions(workers=workers)
+            plan = plan_splits(listed, chosen)
+            return convert(place, listed, plan, wanted, made_by, run=run, seed=seed).manifest
+
+    return convert_into

@@ -6,20 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines import convert as convert_module
-from pipelines.convert import convert
-from pipelines.convert_options import ConvertOptions
+from base.errors import InputError
+from pipelines import ordered, reader, shards
+from pipelines.input_options import InputSpec
 from pipelines.manifest import read_manifest
-from pipelines.plan import plan_splits
 from pipelines.records import parse
-from pipelines.sources.arrays import from_arrays
-from pipelines.sources.open import open_source
-
-
-def _convert(source_path, out, **options):
-    chosen = ConvertOptions(source=str(source_path), out=str(out))
-    source = open_source(str(source_path))
-    return convert(source, plan_splits(source, chosen)[0], chosen, **options)
 
 
 def _records(folder, split):
@@ -37,7 +28,7 @@ def _read_with_tfds(folder, split):
     return {example["id"].decode(): (example["image"], names[example["label"]]) for example in examples}
 
 
-def test_tfds_reads_the_same_pixels_labels_and_ids_wherever_the_folder_is_moved(tmp_path, images):
+def test_tfds_reads_the_same_pixels_labels_and_ids_wherever_the_folder_is_moved(tmp_path, images, convert_into):
     for name in ("a cat", "dog"):
         (tmp_path / "in/train" / name).mkdir(parents=True)
     colour, frame, palette = images.pixels(5, 7), images.pixels(5, 7, 1) % 128, images.pixels(128, 3, 1)[..., 0]
@@ -51,7 +42,7 @@ def test_tfds_reads_the_same_pixels_labels_and_ids_wherever_the_folder_is_moved(
     }
     for path, data in files.items():
         (tmp_path / "in" / path).write_bytes(data)
-    _convert(tmp_path / "in", tmp_path / "out")
+    convert_into(tmp_path / "in", tmp_path / "out")
     (tmp_path / "moved").mkdir()
     shutil.move(tmp_path / "out", tmp_path / "moved/away")
 
@@ -80,10 +71,10 @@ def test_tfds_reads_the_same_pixels_labels_and_ids_wherever_the_folder_is_moved(
     )
 
 
-def test_grey_images_of_one_size_give_one_channel_and_their_shape(tmp_path, images):
+def test_grey_images_of_one_size_give_one_channel_and_their_shape(tmp_path, images, convert_into):
     pixels = images.pixels(40, 6, 5)[..., np.newaxis]
     np.savez(tmp_path / "in.npz", x=pixels, y=np.arange(40) % 2)
-    manifest = _convert(tmp_path / "in.npz", tmp_path / "out")
+    manifest = convert_into(tmp_path / "in.npz", tmp_path / "out")
     assert manifest.channels == 1 and manifest.image_shape == (6, 5)
     assert {name: split.examples_per_class for name, split in manifest.splits.items()} == {
         "train": (16, 16),
@@ -96,8 +87,11 @@ def test_grey_images_of_one_size_give_one_channel_and_their_shape(tmp_path, imag
     assert len(found) == 40 and all(np.array_equal(found[f"x[{place}]"], pixels[place]) for place in range(40))
 
 
-def test_shards_keep_within_their_size_and_the_manifest_holds_their_counts_and_checksums(tmp_path, fill):
-    manifest = _convert(fill(tmp_path / "in", {"a": 30, "b": 30}), tmp_path / "My data", shard_bytes=2000)
+def test_shards_keep_within_their_size_and_the_manifest_holds_their_counts_and_checksums(
+    tmp_path, fill, convert_into, monkeypatch
+):
+    monkeypatch.setattr(shards, "SHARD_BYTES", 2000)
+    manifest = convert_into(fill(tmp_path / "in", {"a": 30, "b": 30}), tmp_path / "My data")
     train = manifest.splits["train"]
     assert [shard.file for shard in train.shards][:2] == [
         f"my_data-train.tfrecord-0000{n}-of-0000{len(train.shards)}" for n in (0, 1)
@@ -112,40 +106,113 @@ def test_shards_keep_within_their_size_and_the_manifest_holds_their_counts_and_c
     assert len(_read_with_tfds(tmp_path / "My data", "train")) == 48
 
 
-def test_the_bytes_do_not_depend_on_the_number_of_cores_or_on_who_is_ready_first(tmp_path, fill, monkeypatch):
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"encoding": "jpeg", "resize": "short=4", "channels": 1}, {"encoding": "raw", "resize": "exact=5x4"}],
+    ids=["keep", "jpeg", "raw"],
+)
+def test_the_bytes_do_not_depend_on_the_number_of_workers(tmp_path, fill, convert_into, monkeypatch, options):
+    monkeypatch.setattr(shards, "SHARD_BYTES", 2000)
     fill(tmp_path / "in", {"a": 20, "b": 20})
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(1))
-    one = _convert(tmp_path / "in", tmp_path / "one/out", shard_bytes=2000)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(8))
-    eight = _convert(tmp_path / "in", tmp_path / "eight/out", shard_bytes=2000)
-    assert one == eight
+    (tmp_path / "in/a/broken.png").write_bytes(b"text")
+    one = convert_into(tmp_path / "in", tmp_path / "one/out", workers=1, **options)
+    eight = convert_into(tmp_path / "in", tmp_path / "eight/out", workers=8, **options)
+    assert one == eight and one.skipped == 1
     for name in one.files:
         assert (tmp_path / "one/out" / name).read_bytes() == (tmp_path / "eight/out" / name).read_bytes(), name
 
 
-def test_no_more_than_a_few_chunks_are_read_ahead_of_the_writer(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(2))
-    read, written = [], []
-    source = from_arrays("set", {None: ("x", np.zeros((5000, 2, 2), np.uint8), "y", np.arange(5000) % 2)})
-    counted = convert_module.dataclasses.replace(
-        source, read=lambda places: (read.append(len(places)), source.read(places))[1]
-    )
-    chosen = ConvertOptions(source="set", out=str(tmp_path / "out"))
-    convert(counted, {"train": np.arange(5000)}, chosen, progress=lambda done: written.append((done, sum(read))))
-    ahead = [seen - sum(done for done, _ in written[:place]) for place, (_, seen) in enumerate(written)]
-    assert sum(read) == 5000 and max(ahead) <= 256 * 6
+def test_no_more_than_a_few_tasks_are_worked_on_ahead():
+    begun, ahead = [], []
+    for task, _ in ordered.in_order(begun.append, range(500), threads=2):
+        ahead.append(len(begun) - task)
+    assert len(begun) == 500 and max(ahead) <= 6
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_an_interrupted_conversion_leaves_nothing_and_the_old_dataset_in_place(tmp_path, fill, error):
-    def stop(done):
-        raise error
+def _folder_of(root, files):
+    for path, data in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(data)
+    return root
 
-    fill(tmp_path / "in", {"a": 5, "b": 5})
-    with pytest.raises(error):
-        _convert(tmp_path / "in", tmp_path / "deep/er/out", progress=stop)
+
+@pytest.mark.parametrize("encoding", ["png", "jpeg", "raw"])
+def test_tfds_and_the_reader_read_every_encoding_alike(tmp_path, images, convert_into, encoding):
+    files = {f"train/{name}/{n}.png": images.png() for name in "ab" for n in range(3)}
+    source = _folder_of(tmp_path / "in", files)
+    manifest = convert_into(source, tmp_path / "out", hold_out="0", encoding=encoding, resize="exact=8x8", channels=3)
+    found = _read_with_tfds(tmp_path / "out", "train")
+    assert manifest.image_shape == (8, 8) and len(found) == 6
+    spec = InputSpec(image_size=8, channels=3, fit="stretch")
+    split = reader.load(tmp_path / "out", manifest, "train", spec)
+    for id, label, pixels in zip(split.id.numpy(), split.label.numpy(), split.image.numpy(), strict=True):
+        image, name = found[id.decode()]
+        assert np.array_equal(pixels, image) and name == manifest.classes[label]
+
+
+def test_raw_pixels_have_the_channels_of_arrays_and_the_reader_makes_others_of_them(tmp_path, images, convert_into):
+    pixels = images.pixels(20, 6, 5)[..., np.newaxis]
+    np.savez(tmp_path / "in.npz", x_train=pixels, y_train=np.arange(20) % 2)
+    manifest = convert_into(tmp_path / "in.npz", tmp_path / "out", encoding="raw", resize="exact=6x5")
+    found = _read_with_tfds(tmp_path / "out", "train")
+    assert manifest.channels == 1 and all(np.array_equal(found[id][0], pixels[int(id[8:-1])]) for id in found)
+    spec = InputSpec(image_size=6, channels=3, fit="stretch")
+    assert reader.load(tmp_path / "out", manifest, "train", spec).image.shape[1:] == (6, 6, 3)
+
+
+def test_an_image_with_an_orientation_is_the_same_upright_picture_kept_and_rewritten(tmp_path, images, convert_into):
+    corner = np.zeros((8, 16, 3), np.uint8)
+    corner[:, :8] = 255  # left; at orientation 6, on top
+    files = {f"train/{name}/{n}.jpg": images.jpeg(corner, 6) for name in "ab" for n in range(2)}
+    source, spec = _folder_of(tmp_path / "in", files), InputSpec(image_size=16, channels=3, fit="stretch")
+    for encoding in ("keep", "png"):
+        manifest = convert_into(source, tmp_path / encoding, hold_out="0", encoding=encoding)
+        assert manifest.oriented == 4 and manifest.image_shape == (16, 8)
+        seen = reader.load(tmp_path / encoding, manifest, "train", spec).image.numpy()
+        assert (seen[:, :6] > 200).all() and (seen[:, 10:] < 50).all()
+    kept = _records(tmp_path / "keep", read_manifest(tmp_path / "keep").splits["train"])
+    assert [int(record["orientation"][0]) for record in kept] == [6] * 4
+
+
+def test_bad_images_are_skipped_and_named_in_the_health_report_and_the_numbers_add_up(
+    tmp_path, fill, images, convert_into
+):
+    fill(tmp_path / "in", {"a": 20, "b": 20})
+    bad = {"text.jpg": b"text", "empty.jpg": b"", "cut.jpg": images.jpeg()[:-40], "<b>'\n.png": images.png()[:20]}
+    _folder_of(tmp_path / "in", {f"a/{name}": data for name, data in bad.items()})
+    _folder_of(tmp_path / "in", {"a/png by another name.jpg": images.png()})
+    manifest = convert_into(tmp_path / "in", tmp_path / "out")
+    assert (manifest.found, manifest.examples, manifest.skipped, manifest.left_out) == (45, 41, 4, 0)
+    report = (tmp_path / "out/health.json").read_text()
+    for reason in ("begins with b'text'", "the file is empty", "broken JPEG", "ends within its header"):
+        assert reason in report
+    with pytest.raises(InputError, match="on-error skip"):
+        convert_into(tmp_path / "in", tmp_path / "strict", on_error="fail")
+    assert sorted(os.listdir(tmp_path)) == ["in", "out"]
+
+
+def test_a_class_whose_images_are_all_broken_is_refused(tmp_path, fill, convert_into):
+    fill(tmp_path / "in", {"a": 10, "b": 10})
+    _folder_of(tmp_path / "in", {f"c/{n}.png": b"none" for n in range(10)})
+    with pytest.raises(InputError, match="readable example of every class in train.*'c'"):
+        convert_into(tmp_path / "in", tmp_path / "out")
     assert os.listdir(tmp_path) == ["in"]
-    old = _convert(tmp_path / "in", tmp_path / "out")
-    with pytest.raises(error):
-        _convert(tmp_path / "in", tmp_path / "out", progress=stop)
-    assert sorted(os.listdir(tmp_path)) == ["in", "out"] and read_manifest(tmp_path / "out") == old
+
+
+def test_without_checks_broken_pixels_pass_and_broken_headers_do_not(tmp_path, fill, images, convert_into):
+    fill(tmp_path / "in", {"a": 10, "b": 10})
+    data = images.jpeg(images.pixels(40, 40))
+    _folder_of(tmp_path / "in", {"a/cut.jpg": data[:-200], "a/text.jpg": b"text"})
+    manifest = convert_into(tmp_path / "in", tmp_path / "out", check="none")
+    assert (manifest.examples, manifest.skipped) == (21, 1)
+
+
+def test_what_a_source_knows_to_be_missing_counts_as_skipped_or_is_refused(tmp_path, fill, convert_into):
+    fill(tmp_path / "in", {"a": 20})
+    rows = [f"a/{n:03}.png,{'xy'[n % 2]}" for n in range(20)] + ["a/missing.png,x"]
+    (tmp_path / "in/table.csv").write_text("image,label\n" + "\n".join(rows))
+    manifest = convert_into(tmp_path / "in/table.csv", tmp_path / "out")
+    assert (manifest.found, manifest.examples, manifest.skipped) == (21, 20, 1)
+    with pytest.raises(InputError, match="missing.png"):
+        convert_into(tmp_path / "in/table.csv", tmp_path / "strict", on_error="fail")
+    assert sorted(os.listdir(tmp_path)) == ["in", "out"]

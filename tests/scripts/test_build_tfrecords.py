@@ -59,6 +59,13 @@ def test_a_folder_of_photos_becomes_a_dataset_and_the_numbers_add_up(tmp_path, p
         "hold_out": {"validation": 0.1},
         "value_range": "auto",
         "class_names": [],
+        "encoding": "keep",
+        "resize": None,
+        "quality": None,
+        "channels": None,
+        "check": "decode",
+        "on_error": "skip",
+        "max_pixels": 100_000_000,
     }
 
 
@@ -96,13 +103,15 @@ def test_the_source_and_the_folders_above_and_inside_it_are_never_replaced(tmp_p
             _refused(capsys, out, ["apart from SOURCE", str(photos)], photos, *overwrite)
 
 
-def test_a_termination_signal_ends_it_with_143_and_leaves_nothing(tmp_path, photos, monkeypatch):
+def test_a_termination_signal_before_anything_is_finished_ends_it_with_143_and_leaves_nothing(
+    tmp_path, photos, monkeypatch
+):
     def stop(images, *, shown):
         return _Stopping()
 
     class _Stopping:
         def __enter__(self):
-            return lambda done: signal.raise_signal(signal.SIGTERM)
+            return lambda images, bytes: signal.raise_signal(signal.SIGTERM)
 
         def __exit__(self, *error):
             return False
@@ -123,6 +132,14 @@ def test_a_termination_signal_ends_it_with_143_and_leaves_nothing(tmp_path, phot
         (["--seeed", "1"], ["--seeed", "--seed"]),
         (["--value-range", "0-2"], ["--value-range"]),
         (["--value-range", "0-1"], ["--value-range", "image files"]),
+        (["--encoding", "webp"], ["--encoding"]),
+        (["--resize", "short=256"], ["--resize", "--encoding"]),
+        (["--resize", "256", "--encoding", "png"], ["--resize", "short=256"]),
+        (["--encoding", "raw", "--resize", "short=64"], ["--encoding raw", "exact="]),
+        (["--quality", "80"], ["--quality", "--encoding jpeg"]),
+        (["--channels", "2"], ["--channels"]),
+        (["--workers", "0"], ["--workers"]),
+        (["--max-pixels", "0"], ["--max-pixels"]),
         (["--class-names", "cats", "cats"], ["--class-names", "cats"]),
         (["--class-names", "cats", "mice"], ["--class-names", "dogs", "mice"]),
     ],
@@ -144,23 +161,35 @@ def _spoil(photos, path, content):
         ("dogs/cut.png", _png(3)[:-20], "broken PNG"),
         ("dogs/cut.jpg", tf.io.encode_jpeg(np.zeros((40, 40, 3), np.uint8)).numpy()[:-60], "broken JPEG"),
         ("dogs/two\nlines.png", b"no image", "two\\nlines"),
-        ("x.jpg", _png(0), "inside a class folder"),
     ],
 )
 def test_a_file_that_is_no_whole_image_is_named(tmp_path, photos, capsys, path, content, reason):
     _spoil(photos, path, content)
-    _refused(capsys, tmp_path / "set", [repr(path)[1:-1].split("/")[-1], reason], photos)
+    name = repr(path)[1:-1].split("/")[-1]
+    _refused(capsys, tmp_path / "set", [name, reason], photos, "--on-error", "fail")
+    assert _build(photos, "--out", tmp_path / "set") == SUCCESS
+    shown = capsys.readouterr().out
+    assert name in shown and reason in shown and "21 images found, 20 converted, 1 skipped" in shown
 
 
-def test_a_file_without_permission_is_named(tmp_path, photos, capsys, monkeypatch):
-    def read_bytes(self):  # the tests may run as root, whom no permission stops
-        if self.name == "3.png":
-            raise PermissionError(13, "Permission denied")
-        return plain(self)
+def test_an_image_that_belongs_to_no_class_is_refused(tmp_path, photos, capsys):
+    _spoil(photos, "x.jpg", _png(0))
+    _refused(capsys, tmp_path / "set", ["x.jpg", "inside a class folder"], photos)
 
-    plain = pathlib.Path.read_bytes
-    monkeypatch.setattr(pathlib.Path, "read_bytes", read_bytes)
-    _refused(capsys, tmp_path / "set", ["3.png", "Permission denied"], photos)
+
+def test_a_dataset_can_be_verified_and_a_damaged_one_is_refused(tmp_path, photos, capsys):
+    _build(photos, "--out", tmp_path / "set")
+    capsys.readouterr()
+    assert _build("--verify", tmp_path / "set", "--workers", 2) == SUCCESS
+    assert "20 records, every one whole" in capsys.readouterr().out
+    shard = next((tmp_path / "set").glob("*-train.tfrecord*"))
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    assert _build(f"--verify={tmp_path / 'set'}") == BAD_INPUT
+    error = capsys.readouterr().err
+    assert error.startswith("error: Expected record") and shard.name in error and error.count("\n") == 1
+    assert _build("--verify", tmp_path / "nothing") == BAD_INPUT
 
 
 def test_a_source_that_holds_no_labelled_images_is_refused(tmp_path, photos, capsys):

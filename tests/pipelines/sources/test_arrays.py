@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from base.errors import InputError
+from pipelines.source_options import SourceOptions
 from pipelines.sources.arrays import from_arrays, open_idx, open_npz
 from pipelines.sources.digits import open_digits
 from pipelines.sources.open import open_source
@@ -98,7 +99,7 @@ def test_idx_files_are_read_gzipped_or_not_with_t10k_as_test(tmp_path):
     (tmp_path / "t10k-images-idx3-ubyte").write_bytes(idx(PIXELS[..., 1].astype(">i2"), 0x0B))
     (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(b"passed over: unpacked already")
     (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(idx(LABELS.astype(np.uint8)))
-    source = open_source(str(tmp_path))
+    source = open_source(SourceOptions(source=str(tmp_path)))
     assert source.ids[0] == "train-images-idx3-ubyte[0]" and len(source.splits["test"]) == 6
     assert np.array_equal(source.read([0]), PIXELS[:1, ..., :1]) and np.array_equal(
         source.read([7]), PIXELS[1:2, ..., 1:2]

@@ -1,0 +1,136 @@
+"""A table's rows: its file read, its columns found, rows that repeat or contradict others told apart."""
+
+import csv
+import dataclasses
+import io
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from base.errors import input_error, nearest, require
+from pipelines.source_options import SourceOptions
+from pipelines.sources.source import Problem
+from pipelines.sources.tree import as_text
+
+_DELIMITERS = ",;\t|"
+_GROUP = re.compile(r"(patient|subject|person|lesion|group|case|study|series|session|scene)", re.IGNORECASE)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """What one line says about one image."""
+
+    line: int  # the file's, from 1; of a row with line breaks in it the last
+    image: str  # path of its file, suffix included
+    label: str
+    split: str  # "" where the table has no such column, as with `group`
+    group: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Table:
+    """The rows that can be used, and the others."""
+
+    rows: list[Row]
+    problems: list[Problem]
+    likely_groups: tuple[str, int] | None  # a column that looks like a group's, and how many values it has
+
+
+def read_table(path: Path, options: SourceOptions) -> Table:
+    """Reads the table at `path`.
+
+    Raises:
+        InputError: Unreadable, not UTF-8, no header, or not the columns that the options name.
+    """
+    problems: list[Problem] = []
+    rows: list[Row] = []
+    line = 1
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:  # passes over a BOM
+            delimiter = _delimiter(path, options, file.read(1 << 16))
+            file.seek(0)
+            reader = csv.reader(file, delimiter=delimiter, strict=True)  # a quote left open is an error, not a cell
+            header = [name.strip() for name in next(reader, [])]
+            columns = _columns(path, header, delimiter, options)
+            suspect = next((n for n, name in enumerate(header) if n not in columns and _GROUP.search(name)), None)
+            values: dict[str, int] = {}
+            line = reader.line_num + 1
+            for cells in reader:
+                row = _row(cells, len(header), columns, reader.line_num, options) if cells else None
+                line = reader.line_num + 1
+                if row is not None:  # an empty line says nothing
+                    (rows if isinstance(row, Row) else problems).append(row)
+                if suspect is not None and suspect < len(cells):
+                    values[cells[suspect]] = values.get(cells[suspect], 0) + 1
+    except UnicodeDecodeError as error:
+        do = "Save it as UTF-8."
+        raise input_error("Expected a table in UTF-8", table=str(path), error=str(error), do=do) from None
+    except (OSError, csv.Error) as error:
+        raise input_error("Expected a readable table", table=str(path), line=line, error=str(error)) from None
+    kept, contradicted = _tell_apart(rows)
+    likely = suspect is not None and 1 < len(values) < sum(values.values())
+    return Table(kept, problems + contradicted, (header[suspect], len(values)) if likely else None)
+
+
+def _delimiter(path: Path, options: SourceOptions, sample: str) -> str:
+    """The one given, or the one by which the header has the columns that are wanted."""
+    if options.delimiter:
+        return "\t" if options.delimiter == "tab" else options.delimiter
+    wanted = {options.image_column, options.label_column}
+    for delimiter in _DELIMITERS:
+        header = next(csv.reader(io.StringIO(sample), delimiter=delimiter), [])
+        if wanted <= {name.strip() for name in header}:
+            return delimiter
+    return max(_DELIMITERS, key=sample.partition("\n")[0].count)
+
+
+def _columns(path: Path, header: Sequence[str], delimiter: str, options: SourceOptions) -> tuple[int | None, ...]:
+    """The places of the columns of image, label, split and group; None for one that isn't wanted."""
+    places: list[int | None] = []
+    for role in ("image_column", "label_column", "split_column", "group_column"):
+        name = getattr(options, role)
+        if not name:
+            places.append(None)
+            continue
+        flag = f"--{role.replace('_', '-')}"
+        do = f"{nearest(name, header)} (parted by {delimiter!r}; see --delimiter)"
+        expected = f"Expected the table to have one column that {flag} names"
+        require(header.count(name) == 1, expected, table=str(path), column=name, columns=list(header), do=do)
+        places.append(header.index(name))
+    return tuple(places)
+
+
+def _row(
+    cells: Sequence[str], width: int, columns: Sequence[int | None], line: int, options: SourceOptions
+) -> Row | Problem:
+    if len(cells) != width:
+        return Problem(f"line {line}", f"{len(cells)} cells, where the header has {width}")
+    image, label, split, group = ("" if column is None else cells[column] for column in columns)
+    if not image.strip():
+        return Problem(f"line {line}", "no image")
+    path = os.path.normpath(image + options.image_suffix)
+    if not label.strip():
+        return Problem(as_text(path), f"line {line}: no label")
+    if options.split_column and not split.strip():
+        return Problem(as_text(path), f"line {line}: no split")
+    return Row(line, path, label.strip(), split.strip(), group.strip())
+
+
+def _tell_apart(rows: Sequence[Row]) -> tuple[list[Row], list[Problem]]:
+    """The rows of which each names another image; and those that repeat, or contradict, what another says of it."""
+    first: dict[str, Row] = {}
+    contradicted: dict[str, str] = {}
+    problems = []
+    for row in rows:
+        known = first.setdefault(row.image, row)
+        for role in ("label", "split", "group"):
+            one, other = getattr(known, role), getattr(row, role)
+            if one != other and row.image not in contradicted:
+                contradicted[row.image] = f"lines {known.line} and {row.line} give it two {role}s: {one!r}, {other!r}"
+    for row in rows:
+        if row.image in contradicted:
+            problems.append(Problem(as_text(row.image), f"line {row.line}: {contradicted[row.image]}"))
+        elif row is not first[row.image]:
+            problems.append(Problem(as_text(row.image), f"line {row.line} repeats line {first[row.image].line}"))
+    return [row for row in first.values() if row.image not in contradicted], problems

@@ -56,12 +56,21 @@ class Head:
         return self.name
 
     def targets(self, label: "tf.Tensor") -> "tf.Tensor":
-        """int32 `[B]` labels in the form that the Keras loss takes: `[B]`, `[B, 1]`, or one-hot `[B, K]`."""
+        """Labels in the form that the Keras loss takes.
+
+        Args:
+            label: int32 `[B]`, or where examples were mixed float32 `[B, K]`: each class's share.
+
+        Returns:
+            For softmax `label` as it is; for sigmoid `[B, 1]`, class 1's share; for linear one-hot `[B, K]`.
+        """
         import tensorflow as tf
 
         if self.name == "softmax":
             return label
-        return label[:, None] if self.name == "sigmoid" else tf.one_hot(label, self.classes)
+        if self.name == "sigmoid":
+            return label[:, 1:] if label.dtype.is_floating else label[:, None]
+        return tf.one_hot(label, self.classes)
 
     def scores(self, outputs: "tf.Tensor") -> "tf.Tensor":
         """The model's outputs as `[B, K]`, a column a class."""
@@ -69,10 +78,21 @@ class Head:
 
         return tf.concat([1 - outputs, outputs], axis=1) if self.name == "sigmoid" else outputs
 
-    def keras_loss(self, **arguments: Any) -> "keras.losses.Loss":
-        """The Keras loss on `targets` and outputs."""
+    def require_soft_labels(self) -> None:
+        """Refuses to be trained on mixed labels where the loss has no meaning for them."""
+        require(
+            self.name != "linear",
+            "Expected --head softmax or sigmoid where augmentation mixes examples: a hinge loss takes no shares",
+            head=self.name,
+            loss=self.loss,
+        )
+
+    def keras_loss(self, *, soft: bool = False, **arguments: Any) -> "keras.losses.Loss":
+        """The Keras loss on `targets` and outputs; `soft`: the labels are shares of classes."""
         import keras
 
+        if soft and self.name == "softmax":
+            return keras.losses.CategoricalCrossentropy(**arguments)
         classes = {
             ("softmax", "cross_entropy"): keras.losses.SparseCategoricalCrossentropy,
             ("sigmoid", "cross_entropy"): keras.losses.BinaryCrossentropy,

@@ -35,7 +35,12 @@ class Sums(NamedTuple):
 
 
 def build_training_step(
-    model: keras.Model, head: Head, *, xla: bool, loss_scale: LossScale | None
+    model: keras.Model,
+    head: Head,
+    *,
+    xla: bool,
+    loss_scale: LossScale | None,
+    augment: Callable[[Batch], Batch] | None = None,
 ) -> Callable[[Batch], Sums]:
     """The step of one replica, to be called inside `strategy.run`.
 
@@ -44,11 +49,13 @@ def build_training_step(
         head: Its head.
         xla: Whether to compile the two halves.
         loss_scale: Of mixed_float16, made under the strategy's scope; else None.
+        augment: A pure function of the batch; XLA compiles it whatever `xla` says, as a part of the forward half or alone.
 
     Returns:
         A function from a replica's batch to the sums over the global batch.
     """
-    forward_backward = _compiled(_forward_backward(model, head), xla)
+    augment = augment and _compiled(augment, xla=True)
+    forward_backward = _compiled(_forward_backward(model, head, augment), xla)
     update = _compiled(_update(model.optimizer, loss_scale), xla)
 
     def step(batch: Batch) -> Sums:
@@ -101,11 +108,13 @@ def build_evaluation_step(model: keras.Model, head: Head) -> Callable[[Batch], B
     return step
 
 
-def _forward_backward(model: keras.Model, head: Head) -> Callable[..., Any]:
-    loss_of = head.keras_loss(reduction=None, dtype=model.output.dtype)
+def _forward_backward(model: keras.Model, head: Head, augment: Callable[[Batch], Batch] | None) -> Callable[..., Any]:
     seeds = [i for i, variable in enumerate(model.non_trainable_variables) if is_seed(variable)]
 
     def forward_backward(weights: Tensors, state: Tensors, batch: Batch, replica: tf.Tensor, factor: tf.Tensor):
+        batch = augment(batch) if augment else batch
+        soft = batch["label"].dtype.is_floating
+        loss_of = head.keras_loss(soft=soft, reduction=None, dtype=model.output.dtype)
         with tf.GradientTape() as tape:
             tape.watch(weights)
             outputs, new_state, penalties = model.stateless_call(
@@ -118,7 +127,8 @@ def _forward_backward(model: keras.Model, head: Head) -> Callable[..., Any]:
             # hundreds of examples would leave float16's range early.
             objective = total / tf.cast(tf.shape(weight)[0], loss.dtype) * tf.cast(factor, loss.dtype)
         gradients = tape.gradient(objective, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        right = tf.equal(tf.argmax(head.scores(outputs), axis=1, output_type=tf.int32), batch["label"])
+        label = tf.argmax(batch["label"], axis=1, output_type=tf.int32) if soft else batch["label"]
+        right = tf.equal(tf.argmax(head.scores(outputs), axis=1, output_type=tf.int32), label)
         sums = Sums(
             loss=tf.cast(total, tf.float32),
             correct=tf.reduce_sum(tf.cast(right, tf.float32) * batch["weight"]),

@@ -1,7 +1,7 @@
 """The loop: steps, evaluation, callbacks, epoch after epoch."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -15,7 +15,7 @@ from models.training.loop import build_evaluation_loop, build_training_loop
 from models.training.loss_scale import LossScale
 from models.training.meter import Meter
 from models.training.saving import compile_with
-from models.training.step import build_evaluation_step, build_training_step
+from models.training.step import Batch, build_evaluation_step, build_training_step
 
 _SECONDS_A_CALL = 0.2
 
@@ -27,15 +27,22 @@ class Trainer:
         model: From pixels to outputs, made under the strategy's scope; see `compile_model`.
         head: The model's head.
         hardware: What it runs on.
+        augment: Of training batches, in the compiled step: a pure function from a batch to a batch.
     """
 
-    def __init__(self, model: keras.Model, head: Head, hardware: Hardware) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        head: Head,
+        hardware: Hardware,
+        augment: Callable[[Batch], Batch] | None = None,
+    ) -> None:
         self.model = model
         self.hardware = hardware
         self.strategy = hardware.strategy
         with self.strategy.scope():
             self.loss_scale = LossScale() if hardware.precision == "mixed_float16" else None
-        step = build_training_step(model, head, xla=hardware.xla, loss_scale=self.loss_scale)
+        step = build_training_step(model, head, xla=hardware.xla, loss_scale=self.loss_scale, augment=augment)
         self._run_steps = build_training_loop(self.strategy, step)
         self._run_evaluation = build_evaluation_loop(self.strategy, build_evaluation_step(model, head))
 

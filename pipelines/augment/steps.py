@@ -51,6 +51,7 @@ class Rotation(Geometric):
         _within(self, "degrees", 0, 180)
 
     def scaled(self, strength: float) -> Self:
+        """See `Step.scaled`."""
         return dataclasses.replace(self, degrees=min(self.degrees * strength, 180.0))
 
 
@@ -65,6 +66,7 @@ class Zoom(Geometric):
         _ordered(self, "scale", 0.01, 100)
 
     def scaled(self, strength: float) -> Self:
+        """See `Step.scaled`."""
         return dataclasses.replace(self, scale=_about_one(self.scale, strength))
 
 
@@ -80,6 +82,7 @@ class Shift(Geometric):
         _within(self, "height", 0, 1)
 
     def scaled(self, strength: float) -> Self:
+        """See `Step.scaled`."""
         return dataclasses.replace(self, width=min(self.width * strength, 1.0), height=min(self.height * strength, 1.0))
 
 
@@ -95,6 +98,7 @@ class Shear(Geometric):
         _within(self, "y", 0, 80)
 
     def scaled(self, strength: float) -> Self:
+        """See `Step.scaled`."""
         return dataclasses.replace(self, x=min(self.x * strength, 80.0), y=min(self.y * strength, 80.0))
 
 
@@ -113,6 +117,7 @@ class Crop(Geometric):
         require(self.resize is None or self.resize >= 1, "Expected crop.resize of at least 1", resize=self.resize)
 
     def scaled(self, strength: float) -> Self:
+        """See `Step.scaled`."""
         return dataclasses.replace(self, padding=round(self.padding * strength))
 
 
@@ -131,6 +136,7 @@ class RandomResizedCrop(Geometric):
         _ordered(self, "aspect", 0.01, 100)
 
     def scaled(self, strength: float) -> Self:
+        """See `Step.scaled`."""
         low, high = (max(1 - (1 - share) * strength, 0.0001) for share in self.area)
         return dataclasses.replace(self, area=(low, high), aspect=_about_one(self.aspect, strength))
 

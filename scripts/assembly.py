@@ -1,5 +1,6 @@
 """What the commands share: it joins pipelines and models, which do not know each other."""
 
+import dataclasses
 import importlib.metadata
 import platform
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from base.errors import require
 from models.cnn import build_cnn
@@ -18,6 +20,8 @@ from models.training.optimizers import build_optimizer
 from models.training.options import OptimizerOptions
 from models.training.trainer import compile_model
 from pipelines import reader
+from pipelines.augment.augmentation import Augmentation
+from pipelines.augment.policy import Policy
 from pipelines.input_options import InputSpec
 from pipelines.manifest import Manifest
 
@@ -71,6 +75,37 @@ def build_model(
         model = build_cnn(cnn, spec.shape, head)
         compile_model(model, head, build_optimizer(optimizer))
     return model
+
+
+def build_augmentation(
+    policy: Policy | None, spec: InputSpec, manifest: Manifest, hardware: Hardware, seed: int
+) -> Augmentation | None:
+    """The augmentation of a run; None where there is no policy."""
+    if policy is None:
+        return None
+    return Augmentation(
+        policy,
+        seed=seed,
+        image_size=spec.shape[:2],
+        classes=len(manifest.classes),
+        # Pixels are whole numbers to 255, which bfloat16 holds exactly; float16's range is the model's own business.
+        dtype=tf.bfloat16 if hardware.precision == "mixed_bfloat16" else tf.float32,
+    )
+
+
+def augmented_on_host(feed: Feed, augmentation: Augmentation) -> Feed:
+    """A feed whose batches are augmented in the input pipeline, compiled by XLA for the CPU."""
+    compiled = tf.function(augmentation, jit_compile=True, autograph=False)
+    dataset = feed.dataset.map(compiled, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return dataclasses.replace(feed, dataset=dataset.prefetch(tf.data.AUTOTUNE))
+
+
+def describe_augmentation(augmentation: Augmentation | None, *, on_host: bool) -> str:
+    """What is done, and where."""
+    if augmentation is None:
+        return "none"
+    where = "in the input pipeline, on the host" if on_host else "in the step, on the device"
+    return f"{augmentation.policy.describe()}; compiled by XLA, {where}"
 
 
 def environment(manifest: Manifest, really_on: dict[str, str]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from models.cnn_options import CNNOptions
 from models.heads import HeadOptions, head_for
 from models.training.options import HardwareOptions, OptimizerOptions, TrainingOptions
 from models.training.run_directory import RunDirectory
+from pipelines.augment.options import AugmentOptions
 from pipelines.input_options import InputOptions, resolve
 from pipelines.manifest import Manifest, read_manifest
 
@@ -36,6 +37,7 @@ class RunOptions:
 GROUPS = {
     "run": RunOptions,
     "input": InputOptions,
+    "augmentation": AugmentOptions,
     "cnn": CNNOptions,
     "head": HeadOptions,
     "optimizer": OptimizerOptions,
@@ -79,13 +81,21 @@ def _train(
     console = Console(highlight=False)
     spec = resolve(options["input"], manifest.image_shape, manifest.channels)
     head = head_for(options["head"], len(manifest.classes))
+    policy = options["augmentation"].policy()
+    if policy and policy.mixes:
+        head.require_soft_labels()
     hardware = hardware_module.prepare(options["hardware"])
     data = assembly.Data(Path(options["run"].data), manifest, spec, hardware.replicas, training.batch_size)
+    augmentation = assembly.build_augmentation(policy, spec, manifest, hardware, training.seed)
+    on_host = options["augmentation"].augment_on == "host"
     train_feed = data.training("train", training.seed)
+    if augmentation and on_host:
+        train_feed = assembly.augmented_on_host(train_feed, augmentation)
     validation_feed = data.evaluation("validation") if "validation" in manifest.splits else None
     model = assembly.build_model(options["cnn"], options["optimizer"], head, spec, hardware, training.seed)
 
-    really_on = {**hardware.describe(), "data": data.describe(), "augmentation": "none"}
+    really_on = {**hardware.describe(), "data": data.describe()}
+    really_on["augmentation"] = assembly.describe_augmentation(augmentation, on_host=on_host)
     resolved = to_dict(*{**options, "input": _as_options(spec), "hardware": hardware.options}.values())
     run.create({**resolved, "evaluate_on": judge or "none"}, assembly.environment(manifest, really_on))
     log.keep_in(run.log)
@@ -94,7 +104,7 @@ def _train(
     model.summary(line_length=min(console.width, 100), print_fn=lambda text: console.print(text, markup=False))
 
     weights, callbacks = standard_callbacks(run, training, validation=validation_feed is not None)
-    trainer = Trainer(model, head, hardware)
+    trainer = Trainer(model, head, hardware, augment=None if on_host else augmentation)
     progress = Progress(console)
     try:
         with signals.held_back() as received:

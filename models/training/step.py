@@ -49,7 +49,7 @@ def build_training_step(
         head: Its head.
         xla: Whether to compile the two halves.
         loss_scale: Of mixed_float16, made under the strategy's scope; else None.
-        augment: A pure function of the batch; XLA compiles it whatever `xla` says, as a part of the forward half or alone.
+        augment: A pure function of the batch; XLA compiles it whatever `xla` says, in the forward half or alone.
 
     Returns:
         A function from a replica's batch to the sums over the global batch.

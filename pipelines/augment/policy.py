@@ -35,6 +35,11 @@ class Policy:
         """(place in `steps`, step) of one kind; the place is the number of the step's stream of draws."""
         return [(place, step) for place, step in enumerate(self.steps) if isinstance(step, kind)]
 
+    @property
+    def mixes(self) -> bool:
+        """Whether labels become shares of classes."""
+        return bool(self.of_kind(Mixing))
+
     def describe(self) -> str:
         """The steps' names."""
         return ", ".join(name_of(step) for step in self.steps)

@@ -57,7 +57,7 @@ class Rotation(Geometric):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Zoom(Geometric):
-    """Enlarges the image by a factor from `scale`; below 1 it shrinks. With `keep_aspect` off width and height differ."""
+    """Enlarges the image by a factor from `scale`, width and height by factors of their own without `keep_aspect`."""
 
     scale: Range = (0.8, 1.2)
     keep_aspect: bool = True

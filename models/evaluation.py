@@ -20,8 +20,9 @@ def evaluation_report(
         split: The split's name.
 
     Returns:
-        `split`, `examples`, `loss`, `accuracy`, `per_class` (name -> `precision`, `recall`, `examples`; a precision
-        without predictions is 0), `confusion_matrix` (row: true class, column: predicted class).
+        `split`, `examples`, `loss` (None where it is not finite: JSON has no word for it), `accuracy`, `per_class`
+        (name -> `precision`, `recall`, `examples`; a precision without predictions is 0), `confusion_matrix` (row: true
+        class, column: predicted class).
     """
     predicted = scores.argmax(axis=1)
     every = np.arange(len(classes))
@@ -29,7 +30,7 @@ def evaluation_report(
     return {
         "split": split,
         "examples": len(label),
-        "loss": float(loss.mean(dtype=np.float64)),
+        "loss": _finite(loss.mean(dtype=np.float64)),
         "accuracy": float((predicted == label).mean()),
         "per_class": {
             name: {"precision": float(p), "recall": float(r), "examples": int(n)}
@@ -37,3 +38,7 @@ def evaluation_report(
         },
         "confusion_matrix": confusion_matrix(label, predicted, labels=every).tolist(),
     }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

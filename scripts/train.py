@@ -144,10 +144,8 @@ def _print_result(run: RunDirectory, judge: str | None) -> None:
         print("evaluation: none")
     else:
         report = json.loads(run.evaluation.read_text(encoding="utf-8"))
-        print(
-            f"{judge} accuracy {report['accuracy']:.4f}, loss {report['loss']:.4f} on {report['examples']} examples "
-            f"of split {judge!r}"
-        )
+        loss = "not finite" if report["loss"] is None else f"{report['loss']:.4f}"
+        print(f"{judge} accuracy {report['accuracy']:.4f}, loss {loss} on {report['examples']:,} examples")
     print(f"run: {run.path}")
 
 

@@ -82,7 +82,7 @@ def best_epoch(rows: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
         >>> best_epoch([{"epoch": 1, "val_loss": 0.5}, {"epoch": 2, "val_loss": 0.4}, {"val_loss": float("nan")}])
         {'epoch': 2, 'val_loss': 0.4}
     """
-    finite = [row for row in rows if math.isfinite(row.get("val_loss", math.nan))]
+    finite = [row for row in rows if row.get("val_loss") is not None and math.isfinite(row["val_loss"])]
     return min(finite, key=lambda row: row["val_loss"], default=None)
 
 

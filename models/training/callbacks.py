@@ -1,10 +1,12 @@
 """The callbacks of every run: metrics, weights, TensorBoard, early stopping, plateau. Keras' own where it has them."""
 
+import math
 from collections.abc import Sequence
 
 import keras
 
 from base import files
+from base.errors import require
 from models.training.options import TrainingOptions
 from models.training.run_directory import RunDirectory
 
@@ -42,6 +44,20 @@ class WeightFiles(keras.callbacks.Callback):
             self.model.save_weights(temporary)
 
 
+class RefuseNonFiniteLoss(keras.callbacks.Callback):
+    """Ends a run whose loss is no longer a number: nothing that follows could mend it."""
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Raises `InputError` after an epoch of non-finite loss."""
+        require(
+            math.isfinite(logs["loss"]),
+            "Expected a finite loss",
+            epoch=epoch + 1,
+            loss=logs["loss"],
+            do="Lower --learning-rate, or look at the data.",
+        )
+
+
 class EndOnSignal(keras.callbacks.Callback):
     """Ends training between two calls of the compiled loop.
 
@@ -75,7 +91,12 @@ def standard_callbacks(
         The weight files, which know the best epoch; all callbacks, these included.
     """
     weights = WeightFiles(run)
-    callbacks = [weights, MetricsFile(run), keras.callbacks.TensorBoard(run.tensorboard, write_graph=False)]
+    callbacks = [
+        RefuseNonFiniteLoss(),
+        weights,
+        MetricsFile(run),
+        keras.callbacks.TensorBoard(run.tensorboard, write_graph=False),
+    ]
     if validation and options.reduce_lr_on_plateau:
         callbacks.append(
             keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=options.reduce_lr_on_plateau)

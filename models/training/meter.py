@@ -40,9 +40,10 @@ class Meter:
     def logs(self) -> dict[str, float]:
         """Keras' logs for the epoch so far."""
         seconds = self.seconds or float("inf")
+        weight = self.weight or float("nan")  # every step was skipped
         return {
-            "loss": self.loss / self.weight,
-            "accuracy": self.correct / self.weight,
+            "loss": self.loss / weight,
+            "accuracy": self.correct / weight,
             "images_per_second": self.images / seconds,
             "waiting": self.waited / seconds,
         }

@@ -63,7 +63,7 @@ def _measures(logs: dict) -> str:
     if logs["images_per_second"]:
         parts += [f"{logs['images_per_second']:,.0f} images/s", f"waiting {logs['waiting']:.0%}"]
     if logs.get("skipped_steps"):
-        parts.append(f"{logs['skipped_steps']} steps skipped, loss scale {logs['loss_scale']:g}")
+        parts.append(f"{logs['skipped_steps']:.0f} steps skipped, loss scale {logs['loss_scale']:g}")
     return "  ".join(parts)
 
 

@@ -11,6 +11,7 @@ model.keras        written last: where it stands, the run is finished
 """
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -134,9 +135,10 @@ class RunDirectory:
         self.best_weights.parent.mkdir()
 
     def append_metrics(self, row: dict[str, Any]) -> None:
-        """Adds a line to `metrics.jsonl`."""
+        """Adds a line to `metrics.jsonl`; what is not finite becomes null, since JSON has no other word for it."""
+        row = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
         with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+            file.write(json.dumps(row, allow_nan=False) + "\n")
 
     def _differences(self, asked: dict[str, Any], data_fingerprint: str) -> str:
         chosen = read_yaml(self.config)

@@ -72,7 +72,8 @@ def build_training_step(
         for variables, values in zip((weights, slots, state, scale), new, strict=True):
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
-        return sums._replace(skipped=skipped)
+        # What a skipped step lost was no number: it is counted, and left out of the epoch's means.
+        return Sums(*(tf.where(skipped > 0, 0.0, value) for value in sums[:3]), skipped)
 
     return step
 

@@ -39,7 +39,8 @@ class Health:
         if not self.findings:
             return ["health: nothing found"]
         counts = {level: sum(finding.level == level for finding in self.findings) for level in LEVELS}
-        shown = ", ".join(f"{count} {level}" for level, count in counts.items() if count)
+        plural = {level: "" if count == 1 or level == "serious" else "s" for level, count in counts.items()}
+        shown = ", ".join(f"{count} {level}{plural[level]}" for level, count in counts.items() if count)
         lines = [f"health: {shown}; see {HTML_NAME}"]
         for finding in self.findings:
             images = f" ({finding.images:,})" if finding.images else ""

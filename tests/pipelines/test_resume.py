@@ -88,7 +88,7 @@ def run(server, tmp_path_factory):
     def run(source, out, moment=None, number=signal.SIGKILL, limit=None):
         errors = tmp_path_factory.mktemp("errors") / "stderr"
         command = {
-            "arguments": [str(source), "--out", str(out), "--quiet"],
+            "arguments": [str(source), "--out", str(out), "--on-error", "skip", "--quiet"],
             "errors": str(errors),
             "moment": moment,
             "signal": int(number),

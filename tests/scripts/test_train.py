@@ -128,7 +128,8 @@ scores = model.predict(pixels, verbose=0)
 targets = {"softmax": np.zeros(8), "sigmoid": np.zeros((8, 1)), "linear": np.eye(2)[np.zeros(8, int)]}[sys.argv[2]]
 before = int(model.optimizer.iterations)
 history = model.fit(pixels, targets, epochs=2, batch_size=8, verbose=0)
-print(scores.shape, scores.dtype, before, int(model.optimizer.iterations), sorted(history.history))
+name = type(model.optimizer).__name__
+print(scores.shape, scores.dtype, name, before, int(model.optimizer.iterations), sorted(history.history))
 """
     result = subprocess.run(
         [sys.executable, "-c", code, str(run / "model.keras"), head], capture_output=True, text=True, cwd=tmp_path
@@ -137,7 +138,8 @@ print(scores.shape, scores.dtype, before, int(model.optimizer.iterations), sorte
     units = 1 if head == "sigmoid" else 2
     # 19 training images in batches of 16: the epochs end with steps 2 and 3. The optimizer is the best epoch's, too.
     steps = 1 + min(rows(run), key=lambda row: row["val_loss"])["epoch"]
-    assert result.stdout.strip() == f"(8, {units}) float32 {steps} {steps + 2} ['accuracy', 'loss']"
+    optimizer = "LossScaleOptimizer" if precision == "mixed_float16" else "Adam"
+    assert result.stdout.strip() == f"(8, {units}) float32 {optimizer} {steps} {steps + 2} ['accuracy', 'loss']"
 
 
 def test_nothing_but_the_run_reaches_the_terminal_and_warnings_go_to_the_log(data, tmp_path):
@@ -191,6 +193,16 @@ def test_bad_options_are_one_line_that_names_them_and_leave_nothing(data, tmp_pa
     error = capsys.readouterr().err
     assert named in error and error.count("\n") == 1 and "Traceback" not in error
     assert not run.exists()
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_a_run_that_diverges_ends_with_its_epoch_named_and_is_not_finished(data, tmp_path, capsys, precision):
+    run = tmp_path / "run"
+    argv = ["--data", str(data), "--run", str(run), *SMALL, "--optimizer", "sgd", "--learning-rate", "1e30"]
+    assert train.main([*argv, "--precision", precision]) == 2
+    error = capsys.readouterr().err
+    assert "finite loss" in error and "epoch=" in error and error.count("\n") == 1
+    assert not (run / "model.keras").exists()
 
 
 def test_data_that_is_no_dataset_is_refused(tmp_path, capsys):

@@ -77,13 +77,14 @@ def convert(
             max_pixels=options.max_pixels,
             sampled=_sampled(plan.splits, seed) if options.check == "decode" else frozenset(),
         )
-        workers = workforce(preparer, run.threads)
-        with _leaving_what_is_of_use(place), workers as submit:
+        with _leaving_what_is_of_use(place):
             lost: list[tuple[int, str]] = []
-            for split, positions in plan.splits.items():
-                done = [shard for shard in kept if shard.split == split]
-                progress(sum(shard.examples + len(shard.skipped) for shard in done), sum(shard.bytes for shard in done))
-                lost += _write_split(place, source, split, positions, done, options, run, submit, progress)
+            with workforce(preparer, run.threads) as submit:
+                for split, positions in plan.splits.items():
+                    done = [shard for shard in kept if shard.split == split]
+                    examples = sum(shard.examples + len(shard.skipped) for shard in done)
+                    progress(examples, sum(shard.bytes for shard in done))
+                    lost += _write_split(place, source, split, positions, done, options, run, submit, progress)
             return finish.finish(place, source, plan, preparer.form, made_by, lost)
 
 

@@ -41,7 +41,7 @@ class Preparer:
 
     source: Source
     form: Form
-    checked: bool  # whether files kept as they are must decode, and pictures are hashed
+    checked: bool  # whether files kept as they are must decode, and files and pictures are hashed
     max_pixels: int
     sampled: frozenset[int]  # places whose pixels are summed up in full
 
@@ -55,7 +55,7 @@ class Preparer:
         with tf.device(_CPU):
             looks = [self._look(place, image) for place, image in zip(places, raw, strict=True)]
         good = [at for at, look in enumerate(looks) if not isinstance(look, Unreadable)]
-        digests = [_sha256(raw[at]) for at in good]
+        digests = [_sha256(raw[at]) if self.checked else None for at in good]
         hashes = [_of_small(perceptual_hash, looks[at]) for at in good]
         tinies = [_of_small(tiny_picture, looks[at]) for at in good]
         records = [self._record(places[at], looks[at]) for at in good]
@@ -91,7 +91,7 @@ class Preparer:
         return serialize(look.encoded.data, int(self.source.labels[place]), self.source.ids[place], orientation)
 
     def _observation(
-        self, split: str, place: int, look: "_Look", sha256: str, phash: int | None, tiny: bytes | None
+        self, split: str, place: int, look: "_Look", sha256: str | None, phash: int | None, tiny: bytes | None
     ) -> Observation:
         return Observation(
             place=place,

@@ -143,7 +143,7 @@ def _refuse_or_go_on(file: str, reason: str, options: ConvertOptions) -> None:
             "Expected a whole JPEG, PNG, BMP or GIF image",
             file=file,
             error=reason,
-            do="Repair the file, remove it, or leave it out with --on-error skip.",
+            do="Repair the file, remove it, or let it be skipped: --on-error skip.",
         )
 
 

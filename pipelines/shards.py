@@ -1,23 +1,25 @@
 """The shards of one split: records in, TFRecord files of bounded size out, each one on the disk before it counts."""
 
+import contextlib
 import dataclasses
 import errno
 import hashlib
-import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
-import tensorflow as tf
 
 from base.files import sync, write_text
-from pipelines import exif, journal
+from pipelines import journal
 from pipelines.journal import FinishedShard
-from pipelines.prepare import Prepared
+from pipelines.sources.source import Unreadable
+from pipelines.workforce import FRAME, Framed
 from pipelines.workplace import Workplace
 
 SHARD_BYTES = 128 * 10**6
-_FRAME = 16  # TFRecord adds length and two checksums to each record
+_COPIED_AT_ONCE = 1 << 20
 
 
 class ShardWriter:
@@ -36,28 +38,35 @@ class ShardWriter:
         self._number = number
         self._shard_bytes = shard_bytes
         self._open = _OpenShard()
-        self._writer: tf.io.TFRecordWriter | None = None
+        self._file: BinaryIO | None = None
         self._sealer = ThreadPoolExecutor(1)
         self._sealing: Future[None] | None = None
 
-    def write(self, prepared: Prepared, position: int) -> None:
-        """Appends a record, that of the image at `position` in the split's order.
+    def write(self, records: Path, places: Sequence[int], images: Sequence[Framed | Unreadable], position: int) -> None:
+        """Appends the records of a chunk of images, and notes those that can't be written.
+
+        Args:
+            records: Where the records stand, one after the other.
+            places: Of the images, in the source.
+            images: What came of each.
+            position: Of the first one in the split's order.
 
         Raises:
-            OSError: The disk is full, or what else may keep it from being written.
+            OSError: The disk is full, or what else may keep them from being written.
         """
-        size = len(prepared.record) + _FRAME
-        if self._writer is not None and self._open.bytes + size > self._shard_bytes:
-            self._finish(position)
-        if self._writer is None:
-            path = self._place.shard(self._split, self._number)
-            self._writer = _written(lambda: tf.io.TFRecordWriter(str(path)))
-        _written(lambda: self._writer.write(prepared.record))
-        self._open.add(prepared, size)
-
-    def skip(self, place: int, reason: str) -> None:
-        """Notes an image that can't be written, in the order of the others."""
-        self._open.skipped.append((place, reason))
+        waiting = 0  # bytes that belong to the open shard and have not been copied
+        with records.open("rb") as source:
+            for at, (place, image) in enumerate(zip(places, images, strict=True), position):
+                if isinstance(image, Unreadable):
+                    self._open.skipped.append((place, image.reason))
+                    continue
+                if self._open.labels and self._open.bytes + image.bytes > self._shard_bytes:
+                    self._copy(source, waiting)
+                    self._finish(at)
+                    waiting = 0
+                self._open.add(image)
+                waiting += image.bytes
+            self._copy(source, waiting)
 
     def close(self, stop: int) -> list[tuple[int, str]]:
         """Closes the last shard, and waits until all are on the disk.
@@ -68,7 +77,7 @@ class ShardWriter:
         Returns:
             What was skipped and belongs to no shard: all of it, where there is none to belong to.
         """
-        if self._writer is not None:
+        if self._file is not None:
             self._finish(stop)
         self._wait()
         self._sealer.shutdown()
@@ -77,13 +86,23 @@ class ShardWriter:
     def abandon(self) -> None:
         """Lets go of the shard that is open; those that are closed still reach the disk."""
         self._sealer.shutdown()
-        self._writer = None
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # what is left in its buffer may have no room
+                self._file.close()
+
+    def _copy(self, source: BinaryIO, size: int) -> None:
+        if self._file is None and size:
+            self._file = self._place.shard(self._split, self._number).open("wb")
+        while size:
+            part = source.read(min(size, _COPIED_AT_ONCE))
+            self._file.write(part)
+            size -= len(part)
 
     def _finish(self, stop: int) -> None:
-        _written(self._writer.close)
+        self._file.close()
         self._wait()  # one shard at a time: what is in flight stays small
         self._sealing = self._sealer.submit(self._seal, self._open, self._number, stop)
-        self._writer, self._open = None, _OpenShard()
+        self._file, self._open = None, _OpenShard()
         self._number += 1
 
     def _wait(self) -> None:
@@ -98,8 +117,7 @@ class ShardWriter:
         sync(path)
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        lines = (json.dumps(prepared) for prepared in shard.observations)
-        write_text(self._place.observed(self._split, number), "".join(f"{line}\n" for line in lines))
+        write_text(self._place.observed(self._split, number), "".join(f"{line}\n" for line in shard.observed))
         sync(self._place.shards)
         counts = np.bincount(shard.labels, minlength=self._classes)
         journal.append(
@@ -111,7 +129,7 @@ class ShardWriter:
                 examples=len(shard.labels),
                 bytes=shard.bytes,
                 sha256=sha256,
-                record_bytes=shard.bytes - _FRAME * len(shard.labels),
+                record_bytes=shard.bytes - FRAME * len(shard.labels),
                 examples_per_class=tuple(counts.tolist()),
                 skipped=tuple(shard.skipped),
                 grey=shard.grey,
@@ -127,25 +145,17 @@ class _OpenShard:
 
     bytes: int = 0
     labels: list[int] = dataclasses.field(default_factory=list)
-    observations: list[list] = dataclasses.field(default_factory=list)
+    observed: list[str] = dataclasses.field(default_factory=list)
     skipped: list[tuple[int, str]] = dataclasses.field(default_factory=list)
     grey: bool = True
     shapes: set[tuple[int, int]] = dataclasses.field(default_factory=set)
     oriented: int = 0
 
-    def add(self, prepared: Prepared, size: int) -> None:
-        self.bytes += size
-        self.labels.append(prepared.observation.label)
-        self.observations.append(prepared.observation.to_json())
-        self.grey = self.grey and prepared.grey
-        self.oriented += prepared.observation.orientation != exif.UPRIGHT
+    def add(self, image: Framed) -> None:
+        self.bytes += image.bytes
+        self.labels.append(image.label)
+        self.observed.append(image.observed)
+        self.grey = self.grey and image.grey
+        self.oriented += image.oriented
         if len(self.shapes) < 2:
-            self.shapes.add((prepared.height, prepared.width))
-
-
-def _written(action: Callable):
-    """Calls `action`, and makes what TensorFlow says of files an `OSError`, as everybody else's is."""
-    try:
-        return action()
-    except tf.errors.OpError as error:
-        raise OSError(errno.EIO, error.message) from None
+            self.shapes.add((image.height, image.width))

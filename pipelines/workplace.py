@@ -18,6 +18,8 @@ from pathlib import Path
 from base.errors import InputError, input_error
 from base.files import locked, sync
 
+_LAST_BREATH = 2.0  # seconds: the workers of a conversion that was killed end a little later than it
+
 
 class Unfinished(InputError):
     """What stops a conversion that can go on later: what it has finished stays."""
@@ -30,6 +32,7 @@ class Workplace:
         self.out = out
         self.folder = out.with_name(f".{out.name}.partial")
         self.journal = self.folder / "journal.jsonl"
+        self.chunks = self.folder / "chunks"
         self.shards = self.folder / "shards"
         self.observations = self.folder / "observations"
         self.dataset = self.folder / "dataset"
@@ -46,7 +49,7 @@ class Workplace:
     def begin(self) -> None:
         """Makes the folders, empty."""
         self.remove()
-        for folder in (self.folder, self.shards, self.observations, self.dataset):
+        for folder in (self.folder, self.chunks, self.shards, self.observations, self.dataset):
             folder.mkdir()
         sync(self.out.parent)
 
@@ -87,7 +90,7 @@ def claimed(out: Path) -> Iterator[Workplace]:
     out.parent.mkdir(parents=True, exist_ok=True)
     place = Workplace(out)
     try:
-        with locked(out.with_name(f".{out.name}.lock")):
+        with locked(out.with_name(f".{out.name}.lock"), wait=_LAST_BREATH):
             place.mend()
             yield place
     except BlockingIOError:

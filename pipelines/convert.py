@@ -14,6 +14,7 @@ from pipelines import finish, journal, shards
 from pipelines.convert_options import ConvertOptions, RunOptions
 from pipelines.finish import Converted
 from pipelines.form import Form
+from pipelines.handover import Buffer, buffers
 from pipelines.health.moments import sample_places
 from pipelines.journal import FinishedShard
 from pipelines.ordered import in_order
@@ -79,12 +80,13 @@ def convert(
         )
         with _leaving_what_is_of_use(place):
             lost: list[tuple[int, str]] = []
-            with workforce(preparer, run.threads) as submit:
+            # A chunk's buffer is free again when the chunks ahead of it have been handed out.
+            with buffers(2 * run.threads + 1) as room, workforce(preparer, run.threads, room) as submit:
                 for split, positions in plan.splits.items():
                     done = [shard for shard in kept if shard.split == split]
                     examples = sum(shard.examples + len(shard.skipped) for shard in done)
                     progress(examples, sum(shard.bytes for shard in done))
-                    lost += _write_split(place, source, split, positions, done, options, run, submit, progress)
+                    lost += _write_split(place, source, split, positions, done, options, submit, room, progress)
             return finish.finish(place, source, plan, preparer.form, made_by, lost)
 
 
@@ -95,24 +97,22 @@ def _write_split(
     positions: np.ndarray,
     done: Sequence[FinishedShard],
     options: ConvertOptions,
-    run: RunOptions,
     submit: Submit,
+    buffers: Sequence[Buffer],
     progress: Callable[[int, int], None],
 ) -> list[tuple[int, str]]:
     """Writes the shards of a split that are not `done`; returns the images that could not be, and are in no shard."""
     position = done[-1].stop if done else 0
     writer = ShardWriter(place, split, len(source.classes), len(done), shards.SHARD_BYTES)
-    # A chunk's file is free again when those ahead of it have been handed out.
-    files = itertools.cycle(place.chunks / str(number) for number in range(2 * run.threads + 1))
-    tasks = zip(_chunks(positions[position:], source), files, strict=False)
+    tasks = zip(_chunks(positions[position:], source), itertools.cycle(range(len(buffers))), strict=False)
     try:
-        results = in_order(lambda task: submit(split, *task), tasks, ahead=2 * run.threads)
+        results = in_order(lambda task: submit(split, *task), tasks, ahead=len(buffers) - 1)
         with contextlib.closing(results):
-            for (chunk, file), images in results:
+            for (chunk, number), images in results:
                 for at, image in zip(chunk, images, strict=True):
                     if isinstance(image, Unreadable):
                         _refuse_or_go_on(source.where(at), image.reason, options)
-                writer.write(file, chunk, images, position)
+                writer.write(buffers[number], chunk, images, position)
                 position += len(chunk)
                 progress(len(chunk), sum(image.bytes for image in images if not isinstance(image, Unreadable)))
         return writer.close(len(positions))

@@ -88,7 +88,7 @@ def _clear(place: Workplace, kept: list[FinishedShard]) -> None:
     """Removes unfinished shards, and metadata of a conversion that was stopped at its end."""
     wanted = {place.shard(shard.split, shard.number) for shard in kept}
     wanted |= {place.observed(shard.split, shard.number) for shard in kept}
-    for folder in (place.chunks, place.shards, place.observations, place.dataset):
+    for folder in (place.shards, place.observations, place.dataset):
         for path in folder.iterdir():
             if path not in wanted:
                 path.unlink()

@@ -1,25 +1,27 @@
 """The shards of one split: records in, TFRecord files of bounded size out, each one on the disk before it counts."""
 
-import contextlib
 import dataclasses
 import errno
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
-from typing import BinaryIO
+from typing import TypeVar
 
 import numpy as np
+import tensorflow as tf
 
 from base.files import sync, write_text
 from pipelines import journal
+from pipelines.handover import Buffer
 from pipelines.journal import FinishedShard
 from pipelines.sources.source import Unreadable
-from pipelines.workforce import FRAME, Framed
+from pipelines.workforce import Handed
 from pipelines.workplace import Workplace
 
 SHARD_BYTES = 128 * 10**6
-_COPIED_AT_ONCE = 1 << 20
+_FRAME = 16  # bytes that TFRecord adds to each record: its length and two checksums
+
+Result = TypeVar("Result")
 
 
 class ShardWriter:
@@ -38,15 +40,17 @@ class ShardWriter:
         self._number = number
         self._shard_bytes = shard_bytes
         self._open = _OpenShard()
-        self._file: BinaryIO | None = None
+        self._writer: tf.io.TFRecordWriter | None = None
         self._sealer = ThreadPoolExecutor(1)
         self._sealing: Future[None] | None = None
 
-    def write(self, records: Path, places: Sequence[int], images: Sequence[Framed | Unreadable], position: int) -> None:
+    def write(
+        self, buffer: Buffer, places: Sequence[int], images: Sequence[Handed | Unreadable], position: int
+    ) -> None:
         """Appends the records of a chunk of images, and notes those that can't be written.
 
         Args:
-            records: Where the records stand, one after the other.
+            buffer: Where the records stand, one after the other.
             places: Of the images, in the source.
             images: What came of each.
             position: Of the first one in the split's order.
@@ -54,19 +58,19 @@ class ShardWriter:
         Raises:
             OSError: The disk is full, or what else may keep them from being written.
         """
-        waiting = 0  # bytes that belong to the open shard and have not been copied
-        with records.open("rb") as source:
-            for at, (place, image) in enumerate(zip(places, images, strict=True), position):
-                if isinstance(image, Unreadable):
-                    self._open.skipped.append((place, image.reason))
-                    continue
-                if self._open.labels and self._open.bytes + image.bytes > self._shard_bytes:
-                    self._copy(source, waiting)
-                    self._finish(at)
-                    waiting = 0
-                self._open.add(image)
-                waiting += image.bytes
-            self._copy(source, waiting)
+        records = buffer.read([image.bytes for image in images if not isinstance(image, Unreadable)])
+        for at, (place, image) in enumerate(zip(places, images, strict=True), position):
+            if isinstance(image, Unreadable):
+                self._open.skipped.append((place, image.reason))
+                continue
+            if self._writer is not None and self._open.bytes + image.bytes + _FRAME > self._shard_bytes:
+                self._finish(at)
+            if self._writer is None:
+                path = self._place.shard(self._split, self._number)
+                self._writer = _written(lambda path=path: tf.io.TFRecordWriter(str(path)))
+            record = next(records)
+            _written(lambda record=record: self._writer.write(record))
+            self._open.add(image)
 
     def close(self, stop: int) -> list[tuple[int, str]]:
         """Closes the last shard, and waits until all are on the disk.
@@ -77,7 +81,7 @@ class ShardWriter:
         Returns:
             What was skipped and belongs to no shard: all of it, where there is none to belong to.
         """
-        if self._file is not None:
+        if self._writer is not None:
             self._finish(stop)
         self._wait()
         self._sealer.shutdown()
@@ -86,23 +90,13 @@ class ShardWriter:
     def abandon(self) -> None:
         """Lets go of the shard that is open; those that are closed still reach the disk."""
         self._sealer.shutdown()
-        if self._file is not None:
-            with contextlib.suppress(OSError):  # what is left in its buffer may have no room
-                self._file.close()
-
-    def _copy(self, source: BinaryIO, size: int) -> None:
-        if self._file is None and size:
-            self._file = self._place.shard(self._split, self._number).open("wb")
-        while size:
-            part = source.read(min(size, _COPIED_AT_ONCE))
-            self._file.write(part)
-            size -= len(part)
+        self._writer = None
 
     def _finish(self, stop: int) -> None:
-        self._file.close()
+        _written(self._writer.close)
         self._wait()  # one shard at a time: what is in flight stays small
         self._sealing = self._sealer.submit(self._seal, self._open, self._number, stop)
-        self._file, self._open = None, _OpenShard()
+        self._writer, self._open = None, _OpenShard()
         self._number += 1
 
     def _wait(self) -> None:
@@ -129,7 +123,7 @@ class ShardWriter:
                 examples=len(shard.labels),
                 bytes=shard.bytes,
                 sha256=sha256,
-                record_bytes=shard.bytes - FRAME * len(shard.labels),
+                record_bytes=shard.bytes - _FRAME * len(shard.labels),
                 examples_per_class=tuple(counts.tolist()),
                 skipped=tuple(shard.skipped),
                 grey=shard.grey,
@@ -151,11 +145,19 @@ class _OpenShard:
     shapes: set[tuple[int, int]] = dataclasses.field(default_factory=set)
     oriented: int = 0
 
-    def add(self, image: Framed) -> None:
-        self.bytes += image.bytes
+    def add(self, image: Handed) -> None:
+        self.bytes += image.bytes + _FRAME
         self.labels.append(image.label)
         self.observed.append(image.observed)
         self.grey = self.grey and image.grey
         self.oriented += image.oriented
         if len(self.shapes) < 2:
             self.shapes.add((image.height, image.width))
+
+
+def _written(write: Callable[[], Result]) -> Result:
+    """What `write` gives; TensorFlow's errors become those that everybody else has for a full disk."""
+    try:
+        return write()
+    except tf.errors.OpError as error:
+        raise OSError(errno.EIO, error.message) from None

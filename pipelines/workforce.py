@@ -6,31 +6,28 @@ times an image. On 2 cores, which then decode 2,160 images of 46 KB a second in 
 """
 
 import contextlib
-import errno
 import functools
 import gc
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 from typing import NamedTuple
 
 import tensorflow as tf
 
+from pipelines.handover import Buffer
 from pipelines.prepare import Preparer
 from pipelines.sources.source import Unreadable
 
-FRAME = 16  # bytes that TFRecord adds to each record: its length and two checksums
 
+class Handed(NamedTuple):
+    """What the shard and the dataset have to know of a record that stands in its chunk's buffer."""
 
-class Framed(NamedTuple):
-    """A record that stands in a file of its chunk, and what the shard and the dataset have to know of it."""
-
-    bytes: int  # with TFRecord's frame
+    bytes: int  # of the record
     label: int
     height: int  # as shown
     width: int
@@ -39,15 +36,15 @@ class Framed(NamedTuple):
     observed: str
 
 
-Submit = Callable[[str, list[int], Path], Future[list[Framed | Unreadable]]]
+Submit = Callable[[str, list[int], int], Future[list[Handed | Unreadable]]]
 
 
 @contextlib.contextmanager
-def workforce(preparer: Preparer, workers: int) -> Iterator[Submit]:
+def workforce(preparer: Preparer, workers: int, buffers: Sequence[Buffer]) -> Iterator[Submit]:
     """Yields a function that has the images of a split at some places prepared.
 
-    Their records go into a file, one after the other, framed as in a TFRecord file, so that no image is handed from
-    process to process. What else is known of them is what the future gives.
+    Their records go into the buffer of the number given, one after the other. What else is known of them is what the
+    future gives.
 
     Processes are forked, so that they share what was listed and imported. That must come before TensorFlow's runtime
     has started threads, which a forked process would lack: later, as in a notebook, there are threads instead.
@@ -55,38 +52,35 @@ def workforce(preparer: Preparer, workers: int) -> Iterator[Submit]:
     Args:
         preparer: What each of them does.
         workers: How many there are.
+        buffers: Each for one chunk of images at a time.
     """
     if _can_fork():
         context = get_context("fork")
-        pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(preparer, os.getpid()))
+        pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(preparer, buffers, os.getpid()))
         work = _work
     else:
         pool = ThreadPoolExecutor(workers)
-        work = functools.partial(_write, preparer)
+        work = functools.partial(_write, preparer, buffers)
     try:
         yield functools.partial(pool.submit, work)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _write(preparer: Preparer, split: str, places: list[int], file: Path) -> list[Framed | Unreadable]:
+def _write(
+    preparer: Preparer, buffers: Sequence[Buffer], split: str, places: list[int], number: int
+) -> list[Handed | Unreadable]:
     prepared = preparer(split, places)
-    try:
-        with tf.io.TFRecordWriter(str(file)) as writer:
-            for one in prepared:
-                if not isinstance(one, Unreadable):
-                    writer.write(one.record)
-    except tf.errors.OpError as error:  # an error of the disk, as everybody else's
-        raise OSError(errno.EIO, error.message) from None
-    return [one if isinstance(one, Unreadable) else Framed(len(one.record) + FRAME, *one[1:]) for one in prepared]
+    buffers[number].write([one.record for one in prepared if not isinstance(one, Unreadable)])
+    return [one if isinstance(one, Unreadable) else Handed(len(one.record), *one[1:]) for one in prepared]
 
 
-_preparer: Preparer | None = None  # of a process that was forked to prepare
+_own: tuple[Preparer, Sequence[Buffer]] | None = None  # of a process that was forked to prepare
 
 
-def _begin(preparer: Preparer, parent: int) -> None:
-    global _preparer
-    _preparer = preparer
+def _begin(preparer: Preparer, buffers: Sequence[Buffer], parent: int) -> None:
+    global _own
+    _own = preparer, buffers
     gc.freeze()  # what is shared with the parent is not searched for garbage, which would copy it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all of us; our parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -102,8 +96,8 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _work(split: str, places: list[int], file: Path) -> list[Framed | Unreadable]:
-    return _write(_preparer, split, places, file)
+def _work(split: str, places: list[int], number: int) -> list[Handed | Unreadable]:
+    return _write(*_own, split, places, number)
 
 
 def _can_fork() -> bool:

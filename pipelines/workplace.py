@@ -32,7 +32,6 @@ class Workplace:
         self.out = out
         self.folder = out.with_name(f".{out.name}.partial")
         self.journal = self.folder / "journal.jsonl"
-        self.chunks = self.folder / "chunks"
         self.shards = self.folder / "shards"
         self.observations = self.folder / "observations"
         self.dataset = self.folder / "dataset"
@@ -49,7 +48,7 @@ class Workplace:
     def begin(self) -> None:
         """Makes the folders, empty."""
         self.remove()
-        for folder in (self.folder, self.chunks, self.shards, self.observations, self.dataset):
+        for folder in (self.folder, self.shards, self.observations, self.dataset):
             folder.mkdir()
         sync(self.out.parent)
 

@@ -29,6 +29,11 @@ def pure_optimizer(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Op
     return twin
 
 
+def moving_averages(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable] | None:
+    """The moving averages of the trainable variables, where the optimizer keeps them (`use_ema`)."""
+    return optimizer._model_variables_moving_average if optimizer.use_ema else None
+
+
 def own_copy(variable: keras.Variable) -> tf.Variable:
     """This replica's own copy of a variable, inside `strategy.run`."""
     value = variable.value

@@ -1,7 +1,7 @@
 """Several steps in one call: the loop over batches, compiled around `strategy.run`."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -12,21 +12,30 @@ from models.training.step import Batch, Sums
 _EVALUATED_AT_ONCE = 64
 
 
+class Result(NamedTuple):
+    """What a call of the training loop leaves behind."""
+
+    sums: Sums  # float64, those handed in included
+    done: int  # steps; fewer than asked for where one was stopped at
+    waited: float  # seconds that the loop waited for input
+
+
 def build_training_loop(
-    strategy: tf.distribute.Strategy, step: Callable[[Batch], Sums]
-) -> Callable[[Any, int], tuple[Sums, float]]:
+    strategy: tf.distribute.Strategy, step: Callable[[Batch], Sums], *, stop_at_skipped: bool
+) -> Callable[[Any, int, Sums], Result]:
     """The compiled loop of several steps.
 
     Args:
         strategy: That `step` runs under.
         step: Of `build_training_step`.
+        stop_at_skipped: Whether to end after a step whose loss or gradients were not finite.
 
     Returns:
-        A function of an iterator over per-replica batches and a number of steps, which gives the steps' sums as float64
-        scalars, and the seconds that the loop waited for input.
+        A function of an iterator over per-replica batches, a number of steps, and the sums so far. They are added to
+        step by step, so that they do not depend on how many steps a call makes.
     """
 
-    def body(done: tf.Tensor, totals: Sums, waited: tf.Tensor, iterator: Any):
+    def body(done: tf.Tensor, totals: Sums, waited: tf.Tensor, skipped: tf.Tensor, iterator: Any):
         # Timed in the graph, where the wait happens: after the step before, and until the batch is there.
         with tf.control_dependencies([totals.weight]):
             asked = tf.timestamp()
@@ -37,19 +46,23 @@ def build_training_loop(
         sums = strategy.run(step, (batch,))
         # Every replica holds the sums over all of them.
         sums = Sums(*(tf.cast(_local(strategy, value)[0], tf.float64) for value in sums))
-        return done + 1, Sums(*(a + b for a, b in zip(totals, sums, strict=True))), waited
+        return done + 1, Sums(*(a + b for a, b in zip(totals, sums, strict=True))), waited, sums.skipped > 0
 
     @tf.function(autograph=False)
-    def run(iterator: Any, steps: tf.Tensor):
-        start = (tf.constant(0), Sums(*[tf.constant(0.0, tf.float64)] * 4), tf.constant(0.0, tf.float64))
-        _, totals, waited = tf.while_loop(
-            lambda done, *_: done < steps, lambda *state: body(*state, iterator), start, parallel_iterations=1
-        )
-        return totals, waited
+    def run(iterator: Any, steps: tf.Tensor, totals: Sums):
+        def goes_on(done: tf.Tensor, totals: Sums, waited: tf.Tensor, skipped: tf.Tensor) -> tf.Tensor:
+            return (done < steps) & ~skipped if stop_at_skipped else done < steps
 
-    def call(iterator: Any, steps: int) -> tuple[Sums, float]:
-        totals, waited = run(iterator, tf.constant(steps))
-        return Sums(*(float(value) for value in totals)), float(waited)
+        start = (tf.constant(0), totals, tf.constant(0.0, tf.float64), tf.constant(False))
+        done, totals, waited, _ = tf.while_loop(
+            goes_on, lambda *state: body(*state, iterator), start, parallel_iterations=1
+        )
+        return done, totals, waited
+
+    def call(iterator: Any, steps: int, sums: Sums) -> Result:
+        before = Sums(*(tf.constant(value, tf.float64) for value in sums))
+        done, totals, waited = run(iterator, tf.constant(steps), before)
+        return Result(Sums(*(value.numpy() for value in totals)), int(done), float(waited))
 
     return call
 

@@ -1,5 +1,8 @@
-"""What an epoch adds up: loss, accuracy, images a second, waiting. Pure arithmetic on numbers handed in."""
+"""What an epoch adds up: loss, accuracy, gradients, images a second, waiting. Pure arithmetic on numbers handed in."""
 
+import numpy as np
+
+from models.training.loop import Result
 from models.training.step import Sums
 
 
@@ -9,29 +12,29 @@ class Meter:
     Throughput leaves the run's first call out, which traces and compiles; evaluation is never in it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, variables: int) -> None:
+        """`variables` is the number of the model's trainable ones."""
         self._warm = False
         self._seconds_a_step = 0.0
+        self._variables = variables
         self.start_epoch()
 
     def start_epoch(self) -> None:
         """Forgets the sums of the epoch before."""
-        self.loss = self.correct = self.weight = 0.0
-        self.skipped = 0
+        self.sums = Sums(0.0, 0.0, 0.0, 0.0, 0.0, np.zeros(self._variables))
+        self.steps = 0
         self.images = self.seconds = self.waited = 0.0
 
-    def add(self, steps: int, sums: Sums, waited: float, seconds: float) -> None:
-        """Adds a call of `steps` steps that took `seconds`, of which `waited` went by waiting for input."""
-        self.loss += sums.loss
-        self.correct += sums.correct
-        self.weight += sums.weight
-        self.skipped += int(sums.skipped)
-        if self._warm:
-            self._seconds_a_step = seconds / steps
-            self.images += sums.weight
+    def add(self, result: Result, seconds: float) -> None:
+        """Takes over what a call that took `seconds` has left."""
+        if self._warm and result.done:
+            self._seconds_a_step = seconds / result.done
+            self.images += float(result.sums.count - self.sums.count)
             self.seconds += seconds
-            self.waited += waited
+            self.waited += result.waited
         self._warm = True
+        self.sums = result.sums
+        self.steps += result.done
 
     def steps_within(self, seconds: float) -> int:
         """Steps that take about so many seconds; 1 as long as that isn't known."""
@@ -40,10 +43,14 @@ class Meter:
     def logs(self) -> dict[str, float]:
         """Keras' logs for the epoch so far."""
         seconds = self.seconds or float("inf")
-        weight = self.weight or float("nan")  # every step was skipped
+        # Every step was skipped: no number.
         return {
-            "loss": self.loss / weight,
-            "accuracy": self.correct / weight,
+            "loss": float(self.sums.loss) / (float(self.sums.count) or float("nan")),
+            "accuracy": float(self.sums.correct) / (float(self.sums.weight) or float("nan")),
             "images_per_second": self.images / seconds,
             "waiting": self.waited / seconds,
         }
+
+    def gradient_norms(self) -> np.ndarray:
+        """The root of each gradient's mean squared norm over the epoch's steps, float64 `[variables]`."""
+        return np.sqrt(self.sums.squares / max(self.steps - int(self.sums.skipped), 1))

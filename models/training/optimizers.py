@@ -1,5 +1,7 @@
 """Options -> a Keras optimizer."""
 
+import inspect
+
 import keras
 
 from models.training.options import OptimizerOptions
@@ -7,22 +9,45 @@ from models.training.options import OptimizerOptions
 # What weight decay leaves alone, by the names that Keras gives its variables.
 _NOT_DECAYED = ["bias", "gamma", "beta"]
 
+_CLASSES = {
+    "sgd": keras.optimizers.SGD,
+    "rmsprop": keras.optimizers.RMSprop,
+    "adam": keras.optimizers.Adam,
+    "adamw": keras.optimizers.AdamW,
+    "adamax": keras.optimizers.Adamax,
+    "nadam": keras.optimizers.Nadam,
+    "adagrad": keras.optimizers.Adagrad,
+    "adadelta": keras.optimizers.Adadelta,
+    "adafactor": keras.optimizers.Adafactor,
+    "ftrl": keras.optimizers.Ftrl,
+    "lion": keras.optimizers.Lion,
+    "lamb": keras.optimizers.Lamb,
+    "muon": keras.optimizers.Muon,
+}
 
-def build_optimizer(options: OptimizerOptions) -> keras.optimizers.Optimizer:
-    """The optimizer that the options ask for; unbuilt."""
-    arguments = {"learning_rate": options.learning_rate, "weight_decay": options.weight_decay or None}
-    match options.optimizer:
-        case "sgd":
-            optimizer = keras.optimizers.SGD(momentum=options.momentum, nesterov=options.nesterov, **arguments)
-        case "rmsprop":
-            optimizer = keras.optimizers.RMSprop(momentum=options.momentum, **arguments)
-        case "adam":
-            optimizer = keras.optimizers.Adam(**arguments)
-        case "adamw":
-            # Keras' AdamW takes no weight decay of None; 0 is none.
-            optimizer = keras.optimizers.AdamW(**{**arguments, "weight_decay": options.weight_decay})
-        case "adagrad":
-            optimizer = keras.optimizers.Adagrad(**arguments)
+
+def build_optimizer(options: OptimizerOptions, batch_size: int | None = None) -> keras.optimizers.Optimizer:
+    """The optimizer that the options ask for; unbuilt.
+
+    Args:
+        options: Of the optimizer.
+        batch_size: Of the global batch; needed where the learning rate is scaled with it.
+    """
+    cls = _CLASSES[options.optimizer]
+    known = inspect.signature(cls.__init__).parameters
+    wanted = {
+        "learning_rate": options.scaled_learning_rate(batch_size),
+        # Keras' AdamW takes no weight decay of None; 0 is none.
+        "weight_decay": options.weight_decay if options.optimizer == "adamw" else options.weight_decay or None,
+        "momentum": options.momentum,
+        "nesterov": options.nesterov,
+        "clipnorm": options.clip_norm,
+        "global_clipnorm": options.clip_global_norm,
+        "clipvalue": options.clip_value,
+        "use_ema": options.ema > 0,
+        "ema_momentum": options.ema or 0.99,
+    }
+    optimizer = cls(**{name: value for name, value in wanted.items() if name in known})
     if options.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=_NOT_DECAYED)
     return optimizer

@@ -7,7 +7,21 @@ from base.errors import require
 from base.options import option
 
 Precision = Literal["auto", "float32", "float64", "mixed_bfloat16", "mixed_float16"]
-OptimizerName = Literal["sgd", "adam", "adamw", "adagrad", "rmsprop"]
+OptimizerName = Literal[
+    "sgd",
+    "rmsprop",
+    "adam",
+    "adamw",
+    "adamax",
+    "nadam",
+    "adagrad",
+    "adadelta",
+    "adafactor",
+    "ftrl",
+    "lion",
+    "lamb",
+    "muon",
+]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,14 +64,36 @@ class OptimizerOptions:
 
     optimizer: OptimizerName = option("adam", "of Keras")
     learning_rate: float = option(1e-3, "of the optimizer")
-    momentum: float = option(0.9, "of sgd and rmsprop")
+    scale_lr: int | None = option(
+        None, "the batch size that --learning-rate is meant for: it grows in proportion to the real one (Goyal 2017)"
+    )
+    momentum: float = option(0.9, "of sgd, rmsprop and muon")
     nesterov: bool = option(False, "Nesterov's momentum, with sgd")
     weight_decay: float = option(0.0, "decoupled; of kernels only, not of biases and normalisation")
+    clip_norm: float | None = option(None, "greatest norm of each gradient of the global batch")
+    clip_global_norm: float | None = option(None, "greatest norm of all gradients together")
+    clip_value: float | None = option(None, "greatest absolute value in a gradient")
+    ema: float = option(0.0, "moving average of the weights with this momentum, which is evaluated and saved; 0: none")
 
     def __post_init__(self) -> None:
         require(self.learning_rate > 0, "Expected --learning-rate above 0", learning_rate=self.learning_rate)
         require(0 <= self.momentum < 1, "Expected --momentum from 0 to below 1", momentum=self.momentum)
         require(self.weight_decay >= 0, "Expected --weight-decay of at least 0", weight_decay=self.weight_decay)
+        require(0 <= self.ema < 1, "Expected --ema from 0 to below 1", ema=self.ema)
+        require(
+            self.scale_lr is None or self.scale_lr >= 1, "Expected --scale-lr of at least 1", scale_lr=self.scale_lr
+        )
+        clips = {name: getattr(self, name) for name in ("clip_norm", "clip_global_norm", "clip_value")}
+        given = {name: value for name, value in clips.items() if value is not None}
+        require(len(given) <= 1, "Expected one way of clipping", **given)
+        for name, value in given.items():
+            require(value > 0, f"Expected --{name.replace('_', '-')} above 0", **{name: value})
+
+    def scaled_learning_rate(self, batch_size: int | None) -> float:
+        """The learning rate for a global batch of so many examples."""
+        if self.scale_lr is None:
+            return self.learning_rate
+        return self.learning_rate * batch_size / self.scale_lr
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

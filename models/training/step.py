@@ -4,42 +4,57 @@
     all-reduce         gradients, moving averages and sums                     the only communication
     update             weights, optimizer, gradients -> new ones               the same on every replica
 
-Each replica then writes its own copy of every variable. What depends on the whole batch (the mean of the loss, the
-finite check, clipping) comes after the all-reduce, so 1 and N replicas compute the same thing.
+Each replica then writes its own copy of every variable, unless a gradient or the loss was no number. What depends on
+the whole batch (the mean of the loss, the finite check, clipping) comes after the all-reduce, so 1 and N replicas
+compute the same thing.
 """
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from models.heads import Head
-from models.training.keras_internals import is_seed, own_copy, pure_optimizer
+from models.training.keras_internals import own_copy, pure_optimizer
 from models.training.loss_scale import LossScale
+from models.training.micro_batches import build_forward_backward
+from models.training.objective import Objective
 
 Tensors = list[tf.Tensor]
 Batch = dict[str, tf.Tensor]
 
-# Added to a dropout's seed for each replica, so that no two draw the same mask.
-_REPLICA_SEED_STRIDE = 0x9E3779B1
-
 
 class Sums(NamedTuple):
-    """What a step adds to an epoch's metrics, over the global batch; scalars."""
+    """What a step adds to an epoch's metrics, over the global batch."""
 
     loss: tf.Tensor  # sum of weight x (loss + penalties)
     correct: tf.Tensor  # sum of weight x (prediction is right)
     weight: tf.Tensor
-    skipped: tf.Tensor  # 1 where gradients were not finite under loss scaling
+    count: tf.Tensor  # examples that are not padding
+    skipped: tf.Tensor  # 1 where gradients or loss were not finite
+    squares: tf.Tensor  # [trainable variables]: each gradient's squared norm
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepOptions:
+    """How a step is put together."""
+
+    xla: bool = False  # compile the two halves
+    accumulate: int = 1  # equal parts that a replica's batch is cut into, one after the other
+    synchronized: bool = False  # the forward half communicates (synchronised batch normalisation)
+    factors: np.ndarray | None = None  # float32 [steps], on the learning rate, see `schedules`
 
 
 def build_training_step(
     model: keras.Model,
     head: Head,
+    objective: Objective,
+    options: StepOptions,
     *,
-    xla: bool,
-    loss_scale: LossScale | None,
+    loss_scale: LossScale | None = None,
     augment: Callable[[Batch], Batch] | None = None,
 ) -> Callable[[Batch], Sums]:
     """The step of one replica, to be called inside `strategy.run`.
@@ -47,16 +62,19 @@ def build_training_step(
     Args:
         model: Compiled and built with its optimizer, under the strategy's scope.
         head: Its head.
-        xla: Whether to compile the two halves.
+        objective: What is minimised.
+        options: See `StepOptions`.
         loss_scale: Of mixed_float16, made under the strategy's scope; else None.
-        augment: A pure function of the batch; XLA compiles it whatever `xla` says, in the forward half or alone.
+        augment: A pure function of the batch, which XLA compiles in any case, in the forward half or alone.
 
     Returns:
         A function from a replica's batch to the sums over the global batch.
     """
     augment = augment and _compiled(augment, xla=True)
-    forward_backward = _compiled(_forward_backward(model, head, augment), xla)
-    update = _compiled(_update(model.optimizer, loss_scale), xla)
+    forward_backward = build_forward_backward(model, head, objective, augment, options.accumulate)
+    # What communicates can't be compiled, nor stand in a function of its own.
+    forward_backward = _compiled(forward_backward, options.xla and not options.synchronized)
+    update = _compiled(_update(model.optimizer, loss_scale, options.factors), options.xla)
 
     def step(batch: Batch) -> Sums:
         context = tf.distribute.get_replica_context()
@@ -73,20 +91,33 @@ def build_training_step(
         for i, total in zip(averages, averaged, strict=True):
             new_state[i] = total / context.num_replicas_in_sync
 
-        share = tf.cast(tf.shape(batch["weight"])[0], tf.float64) / tf.cast(sums.weight, tf.float64)
-        old = (_read(weights), _read(slots), _read(state), _read(scale))
-        *new, skipped = update(*old, gradients, new_state, share)
-        for variables, values in zip((weights, slots, state, scale), new, strict=True):
-            for variable, value in zip(variables, values, strict=True):
-                variable.assign(value)
+        # The mean is over the examples that are not padding; each replica divided by the size of its part.
+        share = tf.cast(tf.shape(batch["weight"])[0], tf.float64) / tf.cast(sums.count, tf.float64)
+        old = (_read(weights), _read(slots), _read(scale))
+        new_weights, new_slots, new_scale, squares, finite = update(*old, gradients, sums.loss, share)
+
+        def take() -> tf.Tensor:
+            _assign((*weights, *slots, *state), (*new_weights, *new_slots, *new_state))
+            return tf.zeros([])
+
+        skipped = tf.cond(finite, take, lambda: tf.ones([]))
+        _assign(scale, new_scale)
         # What a skipped step lost was no number: it is counted, and left out of the epoch's means.
-        return Sums(*(tf.where(skipped > 0, 0.0, value) for value in sums[:3]), skipped)
+        kept = (tf.where(finite, value, 0.0) for value in (sums.loss, sums.correct, sums.weight, sums.count))
+        return Sums(*kept, skipped, tf.where(finite, squares, 0.0))
 
     return step
 
 
-def build_evaluation_step(model: keras.Model, head: Head) -> Callable[[Batch], Batch]:
+def build_evaluation_step(
+    model: keras.Model, head: Head, weights: Sequence[keras.Variable]
+) -> Callable[[Batch], Batch]:
     """The evaluation of one replica's batch, to be called inside `strategy.run`.
+
+    Args:
+        model: Built.
+        head: Its head.
+        weights: In the place of the model's trainable ones: these, or their moving averages.
 
     Returns:
         A function from a batch to `loss` float32 `[B]` (penalties included), `scores` float32 `[B, K]`, and the batch's
@@ -95,10 +126,11 @@ def build_evaluation_step(model: keras.Model, head: Head) -> Callable[[Batch], B
     loss_of = head.keras_loss(reduction=None, dtype=model.output.dtype)
 
     def step(batch: Batch) -> Batch:
-        weights = _read([own_copy(v) for v in model.trainable_variables])
+        values = _read([own_copy(v) for v in weights])
         state = _read([own_copy(v) for v in model.non_trainable_variables])
-        outputs, _, penalties = model.stateless_call(weights, state, batch["image"], training=False, return_losses=True)
-        loss = loss_of(head.targets(batch["label"]), outputs) + _sum(penalties, outputs.dtype)
+        outputs, _, penalties = model.stateless_call(values, state, batch["image"], training=False, return_losses=True)
+        loss = loss_of(head.targets(batch["label"]), outputs)
+        loss += tf.add_n([tf.cast(p, loss.dtype) for p in penalties]) if penalties else 0
         return {
             "loss": tf.cast(loss, tf.float32),
             "scores": tf.cast(head.scores(outputs), tf.float32),
@@ -108,67 +140,28 @@ def build_evaluation_step(model: keras.Model, head: Head) -> Callable[[Batch], B
     return step
 
 
-def _forward_backward(model: keras.Model, head: Head, augment: Callable[[Batch], Batch] | None) -> Callable[..., Any]:
-    seeds = [i for i, variable in enumerate(model.non_trainable_variables) if is_seed(variable)]
-
-    def forward_backward(weights: Tensors, state: Tensors, batch: Batch, replica: tf.Tensor, factor: tf.Tensor):
-        batch = augment(batch) if augment else batch
-        soft = batch["label"].dtype.is_floating
-        loss_of = head.keras_loss(soft=soft, reduction=None, dtype=model.output.dtype)
-        with tf.GradientTape() as tape:
-            tape.watch(weights)
-            outputs, new_state, penalties = model.stateless_call(
-                weights, _seeds_of_replica(state, seeds, replica), batch["image"], training=True, return_losses=True
-            )
-            loss = loss_of(head.targets(batch["label"]), outputs)
-            weight = tf.cast(batch["weight"], loss.dtype)
-            total = tf.reduce_sum(weight * loss) + tf.reduce_sum(weight) * _sum(penalties, loss.dtype)
-            # Divided by the replica's share now, and by the whole batch's weight after the all-reduce: a sum over
-            # hundreds of examples would leave float16's range early.
-            objective = total / tf.cast(tf.shape(weight)[0], loss.dtype) * tf.cast(factor, loss.dtype)
-        gradients = tape.gradient(objective, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        label = tf.argmax(batch["label"], axis=1, output_type=tf.int32) if soft else batch["label"]
-        right = tf.equal(tf.argmax(head.scores(outputs), axis=1, output_type=tf.int32), label)
-        sums = Sums(
-            loss=tf.cast(total, tf.float32),
-            correct=tf.reduce_sum(tf.cast(right, tf.float32) * batch["weight"]),
-            weight=tf.reduce_sum(batch["weight"]),
-            skipped=tf.zeros([]),
-        )
-        return gradients, _seeds_of_all(new_state, state, seeds), sums
-
-    return forward_backward
-
-
-def _update(optimizer: keras.optimizers.Optimizer, loss_scale: LossScale | None) -> Callable[..., Any]:
+def _update(
+    optimizer: keras.optimizers.Optimizer, loss_scale: LossScale | None, factors: np.ndarray | None
+) -> Callable[..., Any]:
+    rate_place = next(i for i, variable in enumerate(optimizer.variables) if variable is optimizer.learning_rate)
     optimizer = pure_optimizer(optimizer)
 
     def update(
-        weights: Tensors,
-        slots: Tensors,
-        state: Tensors,
-        scale: Tensors,
-        gradients: Tensors,
-        new_state: Tensors,
-        share: tf.Tensor,
-    ):
+        weights: Tensors, slots: Tensors, scale: Tensors, gradients: Tensors, loss: tf.Tensor, share: tf.Tensor
+    ) -> tuple[Tensors, Tensors, Tensors, tf.Tensor, tf.Tensor]:
         factor = share / tf.cast(scale[0], share.dtype) if loss_scale else share
         gradients = [g * tf.cast(factor, g.dtype) for g in gradients]
+        squares = tf.stack([2 * tf.cast(tf.nn.l2_loss(g), tf.float32) for g in gradients])
+        finite = tf.math.is_finite(loss) & tf.reduce_all(tf.math.is_finite(squares))
+        rate = slots[rate_place]
+        if factors is not None:
+            step = tf.minimum(tf.cast(slots[0], tf.int32), len(factors) - 1)
+            slots = [*slots]
+            slots[rate_place] = rate * tf.cast(tf.gather(tf.constant(factors), step), rate.dtype)
         new_weights, new_slots = optimizer.stateless_apply(slots, gradients, weights)
-        if loss_scale is None:
-            return new_weights, new_slots, new_state, [], tf.zeros([])
-        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradients])
-
-        def chosen(new: Tensors, old: Tensors) -> Tensors:
-            return [tf.where(finite, a, b) for a, b in zip(new, old, strict=True)]
-
-        return (
-            chosen(new_weights, weights),
-            chosen(new_slots, slots),
-            chosen(new_state, state),
-            loss_scale.after(scale, finite),
-            1.0 - tf.cast(finite, tf.float32),
-        )
+        new_slots = [*new_slots]
+        new_slots[rate_place] = rate  # callbacks set it; the schedule only multiplies it
+        return new_weights, new_slots, loss_scale.after(scale, finite) if loss_scale else [], squares, finite
 
     return update
 
@@ -193,22 +186,6 @@ def _read(variables: list[tf.Variable]) -> Tensors:
     return [variable.read_value() for variable in variables]
 
 
-def _seeds_of_replica(state: Tensors, seeds: list[int], replica: tf.Tensor) -> Tensors:
-    """The state with the seeds of dropout, at the places `seeds`, made different on each replica."""
-    shifted = list(state)
-    for i in seeds:
-        shift = tf.cast(replica, tf.int64) * _REPLICA_SEED_STRIDE % 2**31
-        shifted[i] = tf.stack([state[i][0] + tf.cast(shift, state[i].dtype), state[i][1]])
-    return shifted
-
-
-def _seeds_of_all(new_state: Tensors, state: Tensors, seeds: list[int]) -> Tensors:
-    """The new state with the common seeds again: Keras counts in a seed's second word, and keeps the first."""
-    common = list(new_state)
-    for i in seeds:
-        common[i] = tf.stack([state[i][0], new_state[i][1]])
-    return common
-
-
-def _sum(penalties: Tensors, dtype: tf.DType) -> tf.Tensor:
-    return tf.add_n([tf.cast(p, dtype) for p in penalties]) if penalties else tf.zeros([], dtype)
+def _assign(variables: Sequence[tf.Variable], values: Sequence[tf.Tensor]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

@@ -1,5 +1,6 @@
 """The loop: steps, evaluation, callbacks, epoch after epoch."""
 
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 
@@ -7,17 +8,31 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from base.errors import InputError
 from models.heads import Head
 from models.training.feed import Feed
 from models.training.hardware import Hardware
-from models.training.keras_internals import build_metrics
+from models.training.keras_internals import build_metrics, moving_averages
 from models.training.loop import build_evaluation_loop, build_training_loop
+from models.training.loss_options import LossOptions
 from models.training.loss_scale import LossScale
 from models.training.meter import Meter
+from models.training.objective import Objective
 from models.training.saving import compile_with
-from models.training.step import Batch, build_evaluation_step, build_training_step
+from models.training.step import Batch, StepOptions, build_evaluation_step, build_training_step
 
 _SECONDS_A_CALL = 0.2
+
+
+class NotFinite(InputError):
+    """A step's loss or gradients were no numbers; the weights are those from before it."""
+
+    def __init__(self, step: int, epoch: int) -> None:
+        super().__init__(
+            f"Expected a finite loss and finite gradients. Received: step={step}, epoch={epoch + 1}. "
+            "Lower --learning-rate, clip the gradients (--clip-global-norm), or look at the examples."
+        )
+        self.step = step  # counted from 0
 
 
 class Trainer:
@@ -27,6 +42,8 @@ class Trainer:
         model: From pixels to outputs, made under the strategy's scope; see `compile_model`.
         head: The model's head.
         hardware: What it runs on.
+        objective: What is minimised; by default the head's loss.
+        step: How the step is put together; whether XLA compiles it is the hardware's to say.
         augment: Of training batches, in the compiled step: a pure function from a batch to a batch.
     """
 
@@ -35,6 +52,9 @@ class Trainer:
         model: keras.Model,
         head: Head,
         hardware: Hardware,
+        *,
+        objective: Objective | None = None,
+        step: StepOptions | None = None,
         augment: Callable[[Batch], Batch] | None = None,
     ) -> None:
         self.model = model
@@ -42,9 +62,12 @@ class Trainer:
         self.strategy = hardware.strategy
         with self.strategy.scope():
             self.loss_scale = LossScale() if hardware.precision == "mixed_float16" else None
-        step = build_training_step(model, head, xla=hardware.xla, loss_scale=self.loss_scale, augment=augment)
-        self._run_steps = build_training_loop(self.strategy, step)
-        self._run_evaluation = build_evaluation_loop(self.strategy, build_evaluation_step(model, head))
+        objective = objective or Objective(head, LossOptions(), dtype=model.output.dtype)
+        options = dataclasses.replace(step or StepOptions(), xla=hardware.xla)
+        training = build_training_step(model, head, objective, options, loss_scale=self.loss_scale, augment=augment)
+        self._run_steps = build_training_loop(self.strategy, training, stop_at_skipped=self.loss_scale is None)
+        judged = moving_averages(model.optimizer) or model.trainable_variables
+        self._run_evaluation = build_evaluation_loop(self.strategy, build_evaluation_step(model, head, judged))
 
     def fit(
         self,
@@ -75,7 +98,7 @@ class Trainer:
             [*callbacks, history], model=self.model, epochs=epochs, steps=steps, verbose=0
         )
         iterator = iter(self._distributed(training.dataset))
-        meter = Meter()
+        meter = Meter(len(self.model.trainable_variables))
         step = 0
         self.model.stop_training = False
         listeners.on_train_begin()
@@ -87,13 +110,15 @@ class Trainer:
                 count = min(steps_per_call or meter.steps_within(_SECONDS_A_CALL), end - step)
                 listeners.on_train_batch_begin(step)
                 started = time.perf_counter()
-                sums, waited = self._run_steps(iterator, count)
-                meter.add(count, sums, waited, time.perf_counter() - started)
-                step += count
+                result = self._run_steps(iterator, count, meter.sums)
+                meter.add(result, time.perf_counter() - started)
+                step += result.done
+                if result.sums.skipped and not self.loss_scale:
+                    raise NotFinite(step - 1, epoch)
                 listeners.on_train_batch_end(step - 1, meter.logs())
             logs = {**meter.logs(), "learning_rate": float(self.model.optimizer.learning_rate.numpy())}
             if self.loss_scale:
-                logs |= {"loss_scale": float(self.loss_scale.scale.numpy()), "skipped_steps": meter.skipped}
+                logs |= {"loss_scale": float(self.loss_scale.scale.numpy()), "skipped_steps": int(meter.sums.skipped)}
             if validation:
                 logs |= self._validation_logs(validation)
             listeners.on_epoch_end(epoch, logs)

@@ -7,8 +7,11 @@ from models.cnn_options import CNNOptions
 from models.heads import Head
 from models.training import hardware
 from models.training.feed import Feed
+from models.training.loss_options import LossOptions
+from models.training.objective import Objective
 from models.training.optimizers import build_optimizer
 from models.training.options import HardwareOptions, OptimizerOptions
+from models.training.step import StepOptions
 from models.training.trainer import Trainer, compile_model
 
 CLASSES, SIZE = 4, 8
@@ -57,7 +60,19 @@ def task():
 def make_trainer():
     """Trainer of a small CNN on 1 or 2 replicas; the same seed gives the same weights."""
 
-    def make(replicas=1, *, precision="float32", xla="off", optimizer=None, head=None, seed=1, **cnn) -> Trainer:
+    def make(
+        replicas=1,
+        *,
+        precision="float32",
+        xla="off",
+        optimizer=None,
+        head=None,
+        seed=1,
+        loss=None,
+        class_weights=None,
+        step=None,
+        **cnn,
+    ) -> Trainer:
         options = HardwareOptions(
             strategy="mirrored" if replicas > 1 else "single", replicas=replicas, precision=precision, xla=xla
         )
@@ -68,6 +83,7 @@ def make_trainer():
         with machine.strategy.scope():
             model = build_cnn(cnn, (SIZE, SIZE, 1), head)
             compile_model(model, head, build_optimizer(OptimizerOptions(**(optimizer or {}))))
-        return Trainer(model, head, machine)
+        objective = Objective(head, LossOptions(**(loss or {})), class_weights, model.output.dtype)
+        return Trainer(model, head, machine, objective=objective, step=StepOptions(**(step or {})))
 
     return make

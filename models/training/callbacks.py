@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -13,6 +14,8 @@ from models.training.run_directory import RunDirectory
 
 class MetricsFile(keras.callbacks.Callback):
     """Appends each epoch's logs to `metrics.jsonl`."""
+
+    stateless = True
 
     def __init__(self, run: RunDirectory) -> None:
         super().__init__()
@@ -39,6 +42,14 @@ class WeightFiles(keras.callbacks.Callback):
             self.best_epoch, self.best_loss = epoch + 1, logs["val_loss"]
             self._save(self._run.best_weights)
 
+    def get_state(self) -> dict[str, Any]:
+        """The best epoch and its loss."""
+        return {"best_epoch": self.best_epoch, "best_loss": self.best_loss}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Goes on from them."""
+        self.best_epoch, self.best_loss = state["best_epoch"], state["best_loss"]
+
     def _save(self, path) -> None:
         with files.whole_file(path, suffix=".weights.h5") as temporary:
             self.model.save_weights(temporary)
@@ -46,6 +57,8 @@ class WeightFiles(keras.callbacks.Callback):
 
 class RefuseNonFiniteLoss(keras.callbacks.Callback):
     """Ends a run whose loss is no longer a number: nothing that follows could mend it."""
+
+    stateless = True
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Raises `InputError` after an epoch of non-finite loss."""

@@ -2,7 +2,9 @@
 
 import dataclasses
 import time
+import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,8 +12,10 @@ import tensorflow as tf
 
 from base.errors import InputError
 from models.heads import Head
+from models.training import callback_state
 from models.training.feed import Feed
 from models.training.hardware import Hardware
+from models.training.keeper import Keeper
 from models.training.keras_internals import build_metrics, moving_averages
 from models.training.loop import build_evaluation_loop, build_training_loop
 from models.training.loss_options import LossOptions
@@ -19,6 +23,7 @@ from models.training.loss_scale import LossScale
 from models.training.meter import Meter
 from models.training.objective import Objective
 from models.training.saving import compile_with
+from models.training.snapshot import Snapshot, arrays_of, assign, restore_meter, variables_of
 from models.training.step import Batch, StepOptions, build_evaluation_step, build_training_step
 
 _SECONDS_A_CALL = 0.2
@@ -77,37 +82,50 @@ class Trainer:
         epochs: int,
         steps_per_call: int = 0,
         callbacks: Sequence[keras.callbacks.Callback] = (),
+        keeper: Keeper | None = None,
+        start: Snapshot | None = None,
     ) -> keras.callbacks.History:
         """Trains, evaluating on `validation` after each epoch.
 
         Args:
-            training: An endless feed.
+            training: An endless feed, from the step on that the run starts at.
             validation: A feed of every example once, or None.
-            epochs: Passes over the training split.
+            epochs: Passes over the training split, those before `start` included.
             steps_per_call: Steps in one call of the compiled loop; 0: as many as take a fifth of a second.
             callbacks: Keras' callbacks; the batch callbacks come once a call. Logs hold `loss`, `accuracy`,
                 `learning_rate`, `images_per_second`, `waiting` (share of the time spent waiting for input), with
                 validation `val_loss` and `val_accuracy`, and with mixed_float16 `loss_scale` and `skipped_steps`.
+            keeper: Saves the run.
+            start: Where to go on from; None: at the beginning.
 
         Returns:
             Keras' History: logs by epoch.
+
+        Raises:
+            NotFinite: A step's loss or gradients were no numbers.
         """
         history = keras.callbacks.History()
-        steps = training.steps_until(epochs - 1)
         listeners = keras.callbacks.CallbackList(
-            [*callbacks, history], model=self.model, epochs=epochs, steps=steps, verbose=0
+            [*callbacks, history], model=self.model, epochs=epochs, steps=training.steps_until(epochs - 1), verbose=0
         )
-        iterator = iter(self._distributed(training.dataset))
         meter = Meter(len(self.model.trainable_variables))
-        step = 0
         self.model.stop_training = False
         listeners.on_train_begin()
-        for epoch in range(epochs):
+        step = first = 0
+        if start is not None:
+            step, first = start.step, start.epoch
+            self._restore(start, meter, listeners.callbacks, history)
+
+        def snapshot(epoch: int) -> Snapshot:
+            return self._snapshot(step, epoch, meter, listeners.callbacks, history)
+
+        iterator = iter(self._distributed(training.dataset))
+        for epoch in range(first, epochs):
             listeners.on_epoch_begin(epoch)
-            meter.start_epoch()
             end = training.steps_until(epoch)
             while step < end:
                 count = min(steps_per_call or meter.steps_within(_SECONDS_A_CALL), end - step)
+                count = min(count, keeper.steps_left(step) or count) if keeper else count
                 listeners.on_train_batch_begin(step)
                 started = time.perf_counter()
                 result = self._run_steps(iterator, count, meter.sums)
@@ -116,15 +134,16 @@ class Trainer:
                 if result.sums.skipped and not self.loss_scale:
                     raise NotFinite(step - 1, epoch)
                 listeners.on_train_batch_end(step - 1, meter.logs())
-            logs = {**meter.logs(), "learning_rate": float(self.model.optimizer.learning_rate.numpy())}
-            if self.loss_scale:
-                logs |= {"loss_scale": float(self.loss_scale.scale.numpy()), "skipped_steps": int(meter.sums.skipped)}
-            if validation:
-                logs |= self._validation_logs(validation)
+                if keeper:
+                    keeper.after_call(step, lambda: snapshot(epoch))  # noqa: B023 - called at once
+            logs = self._logs(meter, validation)
             listeners.on_epoch_end(epoch, logs)
+            meter.start_epoch()
+            if keeper:
+                keeper.after_epoch(lambda: snapshot(epoch + 1))  # noqa: B023
             if self.model.stop_training:
                 break
-        listeners.on_train_end(logs)
+        listeners.on_train_end()
         return history
 
     def evaluate(self, feed: Feed) -> dict[str, np.ndarray]:
@@ -135,6 +154,35 @@ class Trainer:
             `[N, K]`, `label` int32 `[N]`, `index` int64 `[N]`.
         """
         return self._run_evaluation(iter(self._distributed(feed.dataset)), feed.steps)
+
+    def _logs(self, meter: Meter, validation: Feed | None) -> dict[str, float]:
+        logs = {**meter.logs(), "learning_rate": float(self.model.optimizer.learning_rate.numpy())}
+        if self.loss_scale:
+            logs |= {"loss_scale": float(self.loss_scale.scale.numpy()), "skipped_steps": int(meter.sums.skipped)}
+        return logs | (self._validation_logs(validation) if validation else {})
+
+    def _snapshot(
+        self, step: int, epoch: int, meter: Meter, callbacks: Sequence[keras.callbacks.Callback], history: Any
+    ) -> Snapshot:
+        return Snapshot(
+            arrays=arrays_of(variables_of(self.model, self.loss_scale), meter) | callback_state.arrays_of(callbacks),
+            step=step,
+            epoch=epoch,
+            steps_of_epoch=meter.steps,
+            history={name: list(values) for name, values in history.history.items()},
+            callbacks=callback_state.states_of(callbacks),
+        )
+
+    def _restore(
+        self, start: Snapshot, meter: Meter, callbacks: Sequence[keras.callbacks.Callback], history: Any
+    ) -> None:
+        assign(variables_of(self.model, self.loss_scale), start.arrays, "the checkpoint")
+        restore_meter(meter, start.arrays, start.steps_of_epoch)
+        history.history = {name: list(values) for name, values in start.history.items()}
+        history.epoch = list(range(start.epoch))
+        lost = callback_state.restore(callbacks, start.callbacks, start.arrays)
+        if lost:
+            warnings.warn(f"These callbacks go on without what they knew: {', '.join(lost)}", stacklevel=3)
 
     def _validation_logs(self, feed: Feed) -> dict[str, float]:
         result = self.evaluate(feed)

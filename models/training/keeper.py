@@ -1,0 +1,57 @@
+"""When a run is saved: after each epoch, every so many steps or minutes, and before a signal ends it."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from models.training.checkpoint import CheckpointFolder
+from models.training.snapshot import Snapshot
+
+
+class Keeper:
+    """Saves snapshots between two calls of the compiled loop.
+
+    Args:
+        folder: Where to.
+        every_steps: Save when so many steps have been made since the last time; 0: not for that reason.
+        every_minutes: The same in minutes.
+        received: Signals that have come, as `base.signals.held_back` yields them: the run is saved and left by
+            `KeyboardInterrupt`. (An exception raised by a signal's handler while TensorFlow calls back into Python can
+            abort the process.)
+    """
+
+    def __init__(
+        self,
+        folder: CheckpointFolder,
+        *,
+        every_steps: int = 0,
+        every_minutes: float = 0.0,
+        received: Sequence[int] = (),
+    ) -> None:
+        self._folder = folder
+        self._every_steps = every_steps
+        self._every_seconds = 60 * every_minutes
+        self._received = received
+        self._saved_at, self._saved_step = time.monotonic(), 0
+
+    def after_call(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
+        """Saves where it is time to; raises `KeyboardInterrupt` where a signal has come."""
+        enough = self._every_steps and step // self._every_steps > self._saved_step // self._every_steps
+        late = self._every_seconds and time.monotonic() - self._saved_at >= self._every_seconds
+        if enough or late or self._received:
+            self._save(snapshot())
+        if self._received:
+            raise KeyboardInterrupt
+
+    def after_epoch(self, snapshot: Callable[[], Snapshot]) -> None:
+        """Saves; raises as `after_call` does."""
+        self._save(snapshot())
+        if self._received:
+            raise KeyboardInterrupt
+
+    def steps_left(self, step: int) -> int | None:
+        """Steps until the next save by their number; None: no limit."""
+        return self._every_steps - step % self._every_steps if self._every_steps else None
+
+    def _save(self, snapshot: Snapshot) -> None:
+        self._folder.save(snapshot)
+        self._saved_at, self._saved_step = time.monotonic(), snapshot.step

@@ -34,6 +34,11 @@ def moving_averages(optimizer: keras.optimizers.Optimizer) -> list[keras.Variabl
     return optimizer._model_variables_moving_average if optimizer.use_ema else None
 
 
+def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """Every layer, those inside other layers and models too."""
+    return list(model._flatten_layers(include_self=False))
+
+
 def own_copy(variable: keras.Variable) -> tf.Variable:
     """This replica's own copy of a variable, inside `strategy.run`."""
     value = variable.value

@@ -32,6 +32,8 @@ def build_forward_backward(
     objective: Objective,
     augment: Callable[[Batch], Batch] | None,
     parts: int,
+    *,
+    unrolled: bool = False,
 ) -> Callable[[Tensors, Tensors, Batch, tf.Tensor, tf.Tensor], tuple[Tensors, Tensors, PartSums]]:
     """The pure function from weights, state, batch, replica number and loss scale to gradients, new state and sums.
 
@@ -43,6 +45,7 @@ def build_forward_backward(
         objective: What is minimised.
         augment: Of the whole batch, before it is cut.
         parts: How many the batch is cut into; memory is needed for one at a time. Batch normalisation sees parts.
+        unrolled: Whether the parts follow each other outside of a loop, in which replicas could not communicate.
     """
     seeds = [i for i, variable in enumerate(model.non_trainable_variables) if is_seed(variable)]
     one = _one_part(model, head, objective)
@@ -61,6 +64,11 @@ def build_forward_backward(
             return number + 1, added, state, PartSums(*(a + b for a, b in zip(sums, more, strict=True)))
 
         start = (tf.constant(0), [tf.zeros_like(w) for w in weights], shifted, PartSums(*[tf.zeros([])] * 4))
+        if unrolled:
+            place = start
+            for _ in range(parts):
+                place = add_part(*place)
+            return place[1], _seeds_of_all(place[2], state, seeds), place[3]
         _, gradients, new_state, sums = tf.while_loop(
             lambda number, *_: number < parts, add_part, start, parallel_iterations=1, maximum_iterations=parts
         )

@@ -71,7 +71,9 @@ def build_training_step(
         A function from a replica's batch to the sums over the global batch.
     """
     augment = augment and _compiled(augment, xla=True)
-    forward_backward = build_forward_backward(model, head, objective, augment, options.accumulate)
+    forward_backward = build_forward_backward(
+        model, head, objective, augment, options.accumulate, unrolled=options.synchronized
+    )
     # What communicates can't be compiled, nor stand in a function of its own.
     forward_backward = _compiled(forward_backward, options.xla and not options.synchronized)
     update = _compiled(_update(model.optimizer, loss_scale, options.factors), options.xla)

@@ -8,6 +8,7 @@ from models.heads import Head
 from models.training import hardware
 from models.training.feed import Feed
 from models.training.loss_options import LossOptions
+from models.training.normalization import synchronize
 from models.training.objective import Objective
 from models.training.optimizers import build_optimizer
 from models.training.options import HardwareOptions, OptimizerOptions
@@ -82,6 +83,8 @@ def make_trainer():
         tf.keras.utils.set_random_seed(seed)
         with machine.strategy.scope():
             model = build_cnn(cnn, (SIZE, SIZE, 1), head)
+            if (step or {}).get("synchronized"):
+                synchronize(model)
             compile_model(model, head, build_optimizer(OptimizerOptions(**(optimizer or {}))))
         objective = Objective(head, LossOptions(**(loss or {})), class_weights, model.output.dtype)
         return Trainer(model, head, machine, objective=objective, step=StepOptions(**(step or {})))

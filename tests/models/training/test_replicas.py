@@ -1,7 +1,10 @@
 """1 and 2 replicas compute the same thing: losses, gradients, moving averages, metrics."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from models.training.meter import Meter
 
@@ -48,6 +51,32 @@ def test_two_replicas_give_the_weights_of_one(make_trainer, task, precision, xla
     for a, b in zip(sums_one, sums_two, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4)
     assert sums_one.weight == STEPS * 24
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_synchronised_batch_norm_makes_two_replicas_give_the_weights_of_one(make_trainer, task, accumulate):
+    arguments = {"precision": "float64", "optimizer": ADAM, "batch_norm": True}
+    if accumulate == 1:
+        arguments["step"] = {"synchronized": True}
+        (one, _), (two, _) = (trained(make_trainer, task, n, **arguments) for n in (1, 2))
+    else:  # each part is normalised over both replicas: 12 + 12 of two parts are not the 24 of one replica's part
+        arguments["step"] = {"synchronized": True, "accumulate": 2}
+        one, _ = trained(make_trainer, _Rearranged(task), 1, **arguments)
+        two, _ = trained(make_trainer, task, 2, **arguments)
+    assert difference(weights(one), weights(two)) < 1e-9
+
+
+class _Rearranged:
+    """A task whose batches of 24 stand so that cut in two they hold what two replicas' halves hold together."""
+
+    def __init__(self, task):
+        self._task = task
+
+    def training(self, batch_size, replicas):
+        order = np.arange(24).reshape(2, 2, 6).transpose(1, 0, 2).ravel()
+        feed = self._task.training(batch_size, replicas)
+        dataset = feed.dataset.map(lambda batch: {name: tf.gather(value, order) for name, value in batch.items()})
+        return dataclasses.replace(feed, dataset=dataset)
 
 
 def copies(variable):

@@ -7,7 +7,8 @@ import os
 import keras
 import tensorflow as tf
 
-from base.errors import require
+from base.errors import input_error, require
+from models.training.cluster import Cluster, find_cluster, require_free_port
 from models.training.options import HardwareOptions
 
 
@@ -20,6 +21,22 @@ class Hardware:
     precision: str  # a Keras dtype policy
     xla: bool
     options: HardwareOptions  # every default resolved
+    cluster: Cluster | None = None
+
+    @property
+    def synchronized(self) -> bool:
+        """Whether batch normalisation takes its moments over several replicas."""
+        return self.options.sync_batch_norm and self.replicas > 1
+
+    @property
+    def workers(self) -> int:
+        """Processes that train together."""
+        return len(self.cluster.addresses) if self.cluster else 1
+
+    @property
+    def worker(self) -> int:
+        """Which of them this is; the first one writes."""
+        return self.cluster.index if self.cluster else 0
 
     @property
     def replicas(self) -> int:
@@ -29,11 +46,16 @@ class Hardware:
     def describe(self) -> dict[str, str]:
         """Title -> what is really on, for the start of a run."""
         threads = f"{self.options.intra_op_threads} intra-op, {self.options.inter_op_threads} inter-op"
+        strategy = f"{self.options.strategy}, {self.replicas} replica{'s' if self.replicas > 1 else ''}"
+        xla = "off"
+        if self.xla:
+            halves = "forward and backward half, update half"
+            xla = "on (update half; synchronised batch normalisation)" if self.synchronized else f"on ({halves})"
         return {
             "devices": ", ".join(self.devices),
-            "strategy": f"{self.options.strategy}, {self.replicas} replica{'s' if self.replicas > 1 else ''}",
+            "strategy": strategy + (f"; {self.cluster.describe()}" if self.cluster else ""),
             "precision": self.precision,
-            "XLA": "on (forward and backward half, update half)" if self.xla else "off",
+            "XLA": xla,
             "threads": threads,
         }
 
@@ -42,20 +64,27 @@ def prepare(options: HardwareOptions) -> Hardware:
     """Sets up devices, threads and the global dtype policy. Call once a process, before TensorFlow runs anything.
 
     Raises:
-        InputError: More replicas than GPUs, or than CPU cores where there are no GPUs.
+        InputError: More replicas than GPUs, or than CPU cores where there are no GPUs; a cluster that can't be made
+            out; XLA for what can't be compiled.
     """
     cores = available_cores()
     gpus = tf.config.list_physical_devices("GPU")
+    cluster = _cluster(options)
     replicas = _replicas(options, len(gpus), cores)
     mirrored = options.strategy == "mirrored" or (options.strategy == "auto" and replicas > 1)
     intra, inter = options.intra_op_threads or cores, options.inter_op_threads or cores
+    require(
+        not (options.sync_batch_norm and options.xla == "on" and (cluster or replicas > 1)),
+        "Expected --xla auto or off with --sync-batch-norm: a forward half that communicates can't be compiled",
+        xla=options.xla,
+    )
     _set_up(gpus, replicas, intra, inter)
     devices = tuple(f"{'GPU' if gpus else 'CPU'}:{i}" for i in range(replicas))
     precision = _precision(gpus[:replicas]) if options.precision == "auto" else options.precision
     keras.config.set_dtype_policy(precision)
     resolved = dataclasses.replace(
         options,
-        strategy="mirrored" if mirrored else "single",
+        strategy="multi_worker" if cluster else "mirrored" if mirrored else "single",
         replicas=replicas,
         precision=precision,
         xla="on" if (bool(gpus) if options.xla == "auto" else options.xla == "on") else "off",
@@ -63,12 +92,47 @@ def prepare(options: HardwareOptions) -> Hardware:
         inter_op_threads=inter,
     )
     return Hardware(
-        strategy=_mirrored_strategy(devices) if mirrored else tf.distribute.get_strategy(),
+        strategy=_strategy(cluster, devices, mirrored),
         devices=devices,
         precision=precision,
         xla=resolved.xla == "on",
         options=resolved,
+        cluster=cluster,
     )
+
+
+def _strategy(cluster: Cluster | None, devices: tuple[str, ...], mirrored: bool) -> tf.distribute.Strategy:
+    if cluster is not None:
+        return _multi_worker_strategy(cluster)
+    return _mirrored_strategy(devices) if mirrored else tf.distribute.get_strategy()
+
+
+@functools.cache
+def _multi_worker_strategy(cluster: Cluster) -> tf.distribute.Strategy:
+    require_free_port(cluster.addresses[cluster.index])
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": list(cluster.addresses)}),
+        task_type="worker",
+        task_id=cluster.index,
+        rpc_layer="grpc",
+    )
+    return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+
+
+def _cluster(options: HardwareOptions) -> Cluster | None:
+    if options.strategy != "multi_worker":
+        return None
+    cluster = find_cluster(options.workers, options.worker_index, os.environ)
+    if cluster is None and "SLURM_PROCID" in os.environ:
+        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver()
+        addresses = resolver.cluster_spec().as_dict()["worker"]
+        cluster = Cluster(tuple(addresses), resolver.get_task_info()[1])
+    if cluster is None:
+        raise input_error(
+            "Expected with --strategy multi_worker --workers host:port,... and --worker-index, or TF_CONFIG, or a task "
+            "of SLURM"
+        )
+    return cluster
 
 
 def available_cores() -> int:

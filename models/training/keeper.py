@@ -38,13 +38,13 @@ class Keeper:
         enough = self._every_steps and step // self._every_steps > self._saved_step // self._every_steps
         late = self._every_seconds and time.monotonic() - self._saved_at >= self._every_seconds
         if enough or late or self._received:
-            self._save(snapshot())
+            self.save(snapshot())
         if self._received:
             raise KeyboardInterrupt
 
     def after_epoch(self, snapshot: Callable[[], Snapshot]) -> None:
         """Saves; raises as `after_call` does."""
-        self._save(snapshot())
+        self.save(snapshot())
         if self._received:
             raise KeyboardInterrupt
 
@@ -52,6 +52,7 @@ class Keeper:
         """Steps until the next save by their number; None: no limit."""
         return self._every_steps - step % self._every_steps if self._every_steps else None
 
-    def _save(self, snapshot: Snapshot) -> None:
-        self._folder.save(snapshot)
+    def save(self, snapshot: Snapshot) -> bool:
+        """Saves at once; whether it could be done."""
         self._saved_at, self._saved_step = time.monotonic(), snapshot.step
+        return self._folder.save(snapshot)

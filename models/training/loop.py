@@ -1,6 +1,6 @@
 """Several steps in one call: the loop over batches, compiled around `strategy.run`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +21,11 @@ class Result(NamedTuple):
 
 
 def build_training_loop(
-    strategy: tf.distribute.Strategy, step: Callable[[Batch], Sums], *, stop_at_skipped: bool
+    strategy: tf.distribute.Strategy,
+    step: Callable[[Batch], Sums],
+    *,
+    stop_at_skipped: bool,
+    memory: Sequence[tf.Variable] = (),
 ) -> Callable[[Any, int, Sums], Result]:
     """The compiled loop of several steps.
 
@@ -29,6 +33,8 @@ def build_training_loop(
         strategy: That `step` runs under.
         step: Of `build_training_step`.
         stop_at_skipped: Whether to end after a step whose loss or gradients were not finite.
+        memory: Variables that hold, after each step, the steps done and the sums: for those who must know where a call
+            was when it failed. In the order of `Result.done` and `Sums`.
 
     Returns:
         A function of an iterator over per-replica batches, a number of steps, and the sums so far. They are added to
@@ -46,7 +52,11 @@ def build_training_loop(
         sums = strategy.run(step, (batch,))
         # Every replica holds the sums over all of them.
         sums = Sums(*(tf.cast(_local(strategy, value)[0], tf.float64) for value in sums))
-        return done + 1, Sums(*(a + b for a, b in zip(totals, sums, strict=True))), waited, sums.skipped > 0
+        totals = Sums(*(a + b for a, b in zip(totals, sums, strict=True)))
+        with tf.control_dependencies(totals):  # when the step is done, and not as soon as its number is known
+            for variable, value in zip(memory, (tf.identity(done + 1), *totals), strict=bool(memory)):
+                variable.assign(value)
+        return done + 1, totals, waited, sums.skipped > 0
 
     @tf.function(autograph=False)
     def run(iterator: Any, steps: tf.Tensor, totals: Sums):
@@ -67,10 +77,21 @@ def build_training_loop(
     return call
 
 
+def memory_of(trainable: int) -> tuple[tf.Variable, ...]:
+    """The `memory` of a loop over a model of so many trainable variables; this process's own, whatever the strategy."""
+    shapes = [(), (), (), (), (), (trainable,)]  # of `Sums`
+    return (tf.Variable(0), *(tf.Variable(tf.zeros(shape, tf.float64)) for shape in shapes))
+
+
 def build_evaluation_loop(
-    strategy: tf.distribute.Strategy, step: Callable[[Batch], Batch]
+    strategy: tf.distribute.Strategy, step: Callable[[Batch], Batch], *, gathered: bool = False
 ) -> Callable[[Any, int], dict[str, np.ndarray]]:
     """The compiled loop over a split.
+
+    Args:
+        strategy: That `step` runs under.
+        step: Of `build_evaluation_step`.
+        gathered: Whether each replica's results are those of all.
 
     Returns:
         A function of an iterator over per-replica batches and the number of batches, which gives each field of `step`'s
@@ -81,7 +102,8 @@ def build_evaluation_loop(
     def run(iterator: Any, steps: tf.Tensor):
         def body(done: tf.Tensor, arrays: tuple):
             results = strategy.run(step, (next(iterator),))
-            values = (tf.concat(_local(strategy, results[name]), axis=0) for name in names)
+            local = {name: _local(strategy, results[name])[: 1 if gathered else None] for name in names}
+            values = (tf.concat(local[name], axis=0) for name in names)
             return done + 1, tuple(a.write(done, v) for a, v in zip(arrays, values, strict=True))
 
         names = ("loss", "scores", "label", "index", "weight")

@@ -28,9 +28,13 @@ OptimizerName = Literal[
 class HardwareOptions:
     """Where the step runs, and in what arithmetic."""
 
-    strategy: Literal["auto", "single", "mirrored"] = option(
-        "auto", "auto: mirrored where there are several GPUs, else single"
+    strategy: Literal["auto", "single", "mirrored", "multi_worker"] = option(
+        "auto", "auto: mirrored where there are several GPUs, else single; multi_worker: several machines"
     )
+    workers: str | None = option(
+        None, "of multi_worker: host:port,host:port,...; by default those of TF_CONFIG, or of SLURM"
+    )
+    worker_index: int | None = option(None, "of multi_worker: which of --workers this process is, from 0")
     replicas: int | None = option(
         None, "of mirrored: by default one a GPU; without GPUs, N replicas are N logical CPU devices"
     )
@@ -40,12 +44,18 @@ class HardwareOptions:
         "float64 is for checking",
     )
     xla: Literal["auto", "on", "off"] = option("auto", "compile the step's two halves; auto: on GPUs only")
+    sync_batch_norm: bool = option(False, "batch normalisation over the global batch, not each replica's part")
     intra_op_threads: int | None = option(None, "threads within an operation; by default one a core")
     inter_op_threads: int | None = option(None, "operations at a time; by default one a core")
 
     def __post_init__(self) -> None:
         require(
             self.replicas is None or self.replicas >= 1, "Expected --replicas of at least 1", replicas=self.replicas
+        )
+        require(
+            self.strategy == "multi_worker" or (self.workers is None and self.worker_index is None),
+            "Expected --strategy multi_worker with --workers",
+            strategy=self.strategy,
         )
         require(
             self.strategy != "single" or self.replicas in (None, 1),

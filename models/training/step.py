@@ -112,7 +112,7 @@ def build_training_step(
 
 
 def build_evaluation_step(
-    model: keras.Model, head: Head, weights: Sequence[keras.Variable]
+    model: keras.Model, head: Head, weights: Sequence[keras.Variable], *, gathered: bool = False
 ) -> Callable[[Batch], Batch]:
     """The evaluation of one replica's batch, to be called inside `strategy.run`.
 
@@ -120,6 +120,7 @@ def build_evaluation_step(
         model: Built.
         head: Its head.
         weights: In the place of the model's trainable ones: these, or their moving averages.
+        gathered: Whether every replica is to have the results of all.
 
     Returns:
         A function from a batch to `loss` float32 `[B]` (penalties included), `scores` float32 `[B, K]`, and the batch's
@@ -133,11 +134,14 @@ def build_evaluation_step(
         outputs, _, penalties = model.stateless_call(values, state, batch["image"], training=False, return_losses=True)
         loss = loss_of(head.targets(batch["label"]), outputs)
         loss += tf.add_n([tf.cast(p, loss.dtype) for p in penalties]) if penalties else 0
-        return {
+        results = {
             "loss": tf.cast(loss, tf.float32),
             "scores": tf.cast(head.scores(outputs), tf.float32),
             **{name: batch[name] for name in ("label", "index", "weight")},
         }
+        if gathered:
+            results = {name: _of_all_replicas(value) for name, value in results.items()}
+        return results
 
     return step
 
@@ -182,6 +186,15 @@ def _all_reduced(context: tf.distribute.ReplicaContext, structure: Any) -> Any:
         for i, tensor in zip(places, reduced, strict=True):
             tensors[i] = tensor
     return tf.nest.pack_sequence_as(structure, tensors)
+
+
+def _of_all_replicas(value: tf.Tensor) -> tf.Tensor:
+    """The replicas' values one after the other; `all_gather` fails within a loop ("destinations can not be empty")."""
+    context = tf.distribute.get_replica_context()
+    count, replicas = tf.shape(value)[0], context.num_replicas_in_sync
+    before = tf.convert_to_tensor(context.replica_id_in_sync_group) * count
+    around = [[before, (replicas - 1) * count - before], *[[0, 0]] * (value.shape.rank - 1)]
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.pad(value, around))
 
 
 def _read(variables: list[tf.Variable]) -> Tensors:

@@ -17,7 +17,7 @@ from models.training.feed import Feed
 from models.training.hardware import Hardware
 from models.training.keeper import Keeper
 from models.training.keras_internals import build_metrics, moving_averages
-from models.training.loop import build_evaluation_loop, build_training_loop
+from models.training.loop import Result, build_evaluation_loop, build_training_loop, memory_of
 from models.training.loss_options import LossOptions
 from models.training.loss_scale import LossScale
 from models.training.meter import Meter
@@ -27,6 +27,16 @@ from models.training.snapshot import Snapshot, arrays_of, assign, restore_meter,
 from models.training.step import Batch, StepOptions, build_evaluation_step, build_training_step
 
 _SECONDS_A_CALL = 0.2
+# What TensorFlow says when a collective operation finds a worker gone.
+_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError)
+
+
+class PeerLost(InputError):
+    """Another worker has died or can't be reached; what could be saved is saved."""
+
+    def __init__(self, step: int, reason: str, saved: bool) -> None:
+        kept = f"The run is saved at step {step}" if saved else "The last checkpoint stays"
+        super().__init__(f"Expected all workers to live. Received: error={reason!r}. {kept}: start all of them again.")
 
 
 class NotFinite(InputError):
@@ -68,11 +78,16 @@ class Trainer:
         with self.strategy.scope():
             self.loss_scale = LossScale() if hardware.precision == "mixed_float16" else None
         objective = objective or Objective(head, LossOptions(), dtype=model.output.dtype)
-        options = dataclasses.replace(step or StepOptions(), xla=hardware.xla)
+        options = dataclasses.replace(step or StepOptions(), xla=hardware.xla, synchronized=hardware.synchronized)
         training = build_training_step(model, head, objective, options, loss_scale=self.loss_scale, augment=augment)
-        self._run_steps = build_training_loop(self.strategy, training, stop_at_skipped=self.loss_scale is None)
+        several = hardware.workers > 1
+        self._memory = memory_of(len(model.trainable_variables)) if several else ()
+        self._run_steps = build_training_loop(
+            self.strategy, training, stop_at_skipped=self.loss_scale is None, memory=self._memory
+        )
         judged = moving_averages(model.optimizer) or model.trainable_variables
-        self._run_evaluation = build_evaluation_loop(self.strategy, build_evaluation_step(model, head, judged))
+        evaluation = build_evaluation_step(model, head, judged, gathered=several)
+        self._run_evaluation = build_evaluation_loop(self.strategy, evaluation, gathered=several)
 
     def fit(
         self,
@@ -127,8 +142,16 @@ class Trainer:
                 count = min(steps_per_call or meter.steps_within(_SECONDS_A_CALL), end - step)
                 count = min(count, keeper.steps_left(step) or count) if keeper else count
                 listeners.on_train_batch_begin(step)
+                self._forget()
                 started = time.perf_counter()
-                result = self._run_steps(iterator, count, meter.sums)
+                try:
+                    result = self._run_steps(iterator, count, meter.sums)
+                except _LOST as error:
+                    if not self._memory:
+                        raise
+                    step = self._remember(step, meter)
+                    saved = keeper is not None and keeper.save(snapshot(epoch))
+                    raise PeerLost(step, _first_line(error), saved) from None
                 meter.add(result, time.perf_counter() - started)
                 step += result.done
                 if result.sums.skipped and not self.loss_scale:
@@ -161,6 +184,18 @@ class Trainer:
             logs |= {"loss_scale": float(self.loss_scale.scale.numpy()), "skipped_steps": int(meter.sums.skipped)}
         return logs | (self._validation_logs(validation) if validation else {})
 
+    def _forget(self) -> None:
+        """So that a call that fails in its first step has done none."""
+        for variable in self._memory[:1]:
+            variable.assign(0)
+
+    def _remember(self, step: int, meter: Meter) -> int:
+        """Brings the meter to where a call that failed has got to; returns the step."""
+        done, *sums = (variable.numpy() for variable in self._memory)
+        if done:
+            meter.add(Result(type(meter.sums)(*sums), int(done), 0.0), 0.0)
+        return step + int(done)
+
     def _snapshot(
         self, step: int, epoch: int, meter: Meter, callbacks: Sequence[keras.callbacks.Callback], history: Any
     ) -> Snapshot:
@@ -191,6 +226,12 @@ class Trainer:
 
     def _distributed(self, dataset: tf.data.Dataset):
         return self.strategy.distribute_datasets_from_function(lambda _: dataset)
+
+
+def _first_line(error: tf.errors.OpError) -> str:
+    lines = [line.strip() for line in (error.message or "").splitlines()]
+    telling = [line for line in lines if "aborted by" in line or "onnect" in line]
+    return (telling or lines or [type(error).__name__])[0][:200]
 
 
 def compile_model(model: keras.Model, head: Head, optimizer: keras.optimizers.Optimizer) -> None:

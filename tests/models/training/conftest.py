@@ -72,10 +72,15 @@ def make_trainer():
         loss=None,
         class_weights=None,
         step=None,
+        sync_batch_norm=False,
         **cnn,
     ) -> Trainer:
         options = HardwareOptions(
-            strategy="mirrored" if replicas > 1 else "single", replicas=replicas, precision=precision, xla=xla
+            strategy="mirrored" if replicas > 1 else "single",
+            replicas=replicas,
+            precision=precision,
+            xla=xla,
+            sync_batch_norm=sync_batch_norm,
         )
         machine = hardware.prepare(options)
         cnn = CNNOptions(**{"blocks": 2, "filters": 4, "dense_units": 16, **cnn})
@@ -83,7 +88,7 @@ def make_trainer():
         tf.keras.utils.set_random_seed(seed)
         with machine.strategy.scope():
             model = build_cnn(cnn, (SIZE, SIZE, 1), head)
-            if (step or {}).get("synchronized"):
+            if machine.synchronized:
                 synchronize(model)
             compile_model(model, head, build_optimizer(OptimizerOptions(**(optimizer or {}))))
         objective = Objective(head, LossOptions(**(loss or {})), class_weights, model.output.dtype)

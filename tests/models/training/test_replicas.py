@@ -55,12 +55,11 @@ def test_two_replicas_give_the_weights_of_one(make_trainer, task, precision, xla
 
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_synchronised_batch_norm_makes_two_replicas_give_the_weights_of_one(make_trainer, task, accumulate):
-    arguments = {"precision": "float64", "optimizer": ADAM, "batch_norm": True}
+    arguments = {"precision": "float64", "optimizer": ADAM, "batch_norm": True, "sync_batch_norm": True}
     if accumulate == 1:
-        arguments["step"] = {"synchronized": True}
         (one, _), (two, _) = (trained(make_trainer, task, n, **arguments) for n in (1, 2))
     else:  # each part is normalised over both replicas: 12 + 12 of two parts are not the 24 of one replica's part
-        arguments["step"] = {"synchronized": True, "accumulate": 2}
+        arguments["step"] = {"accumulate": 2}
         one, _ = trained(make_trainer, _Rearranged(task), 1, **arguments)
         two, _ = trained(make_trainer, task, 2, **arguments)
     assert difference(weights(one), weights(two)) < 1e-9

@@ -1,6 +1,7 @@
 """The loop: steps, evaluation, callbacks, epoch after epoch."""
 
 import dataclasses
+import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ from models.training.loss_options import LossOptions
 from models.training.loss_scale import LossScale
 from models.training.meter import Meter
 from models.training.objective import Objective
+from models.training.rate_finder import RangeTest, Smoother, rising_rates
 from models.training.saving import compile_with
 from models.training.snapshot import Snapshot, arrays_of, assign, restore_meter, variables_of
 from models.training.step import Batch, StepOptions, build_evaluation_step, build_training_step
@@ -168,6 +170,25 @@ class Trainer:
                 break
         listeners.on_train_end()
         return history
+
+    def find_rate(self, training: Feed, steps: int) -> RangeTest:
+        """A range test of the learning rate; it spoils the weights.
+
+        The step must have been built with the factors `rising_rates(steps) / HIGHEST`, and the optimizer with the
+        learning rate `HIGHEST`.
+        """
+        iterator = iter(self._distributed(training.dataset))
+        meter, smoother = Meter(len(self.model.trainable_variables)), Smoother()
+        rates, losses = [], []
+        for rate in rising_rates(steps):
+            meter.start_epoch()
+            sums = self._run_steps(iterator, 1, meter.sums).sums
+            loss = smoother.add(float(sums.loss) / float(sums.count)) if sums.count else math.inf
+            if smoother.is_beyond(loss):
+                break
+            rates.append(float(rate))
+            losses.append(loss)
+        return RangeTest(rates, losses)
 
     def evaluate(self, feed: Feed) -> dict[str, np.ndarray]:
         """Evaluates every example once.

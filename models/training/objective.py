@@ -19,12 +19,9 @@ class Objective:
         head: Of the model.
         options: Smoothing, focus.
         class_weights: One a class; None: 1 each.
-        dtype: Of the model's output.
     """
 
-    def __init__(
-        self, head: Head, options: LossOptions, class_weights: Sequence[float] | None = None, dtype: str = "float32"
-    ) -> None:
+    def __init__(self, head: Head, options: LossOptions, class_weights: Sequence[float] | None = None) -> None:
         self._plain = not (options.label_smoothing or options.focal_gamma)
         require(
             head.name != "linear" or self._plain,
@@ -34,7 +31,6 @@ class Objective:
         self._head = head
         self._options = options
         self._class_weights = class_weights
-        self._dtype = dtype
 
     def losses(self, label: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         """The loss of each example, class weights included.
@@ -48,19 +44,19 @@ class Objective:
         """
         soft = label.dtype.is_floating
         if self._plain:
-            loss = self._head.keras_loss(soft=soft, reduction=None, dtype=self._dtype)
+            loss = self._head.keras_loss(soft=soft, reduction=None, dtype=outputs.dtype.name)
             values = loss(self._head.targets(label), outputs)
         else:
             shares = label if soft else tf.one_hot(label, self._head.classes)
-            values = self._shaped_loss()(self._head.targets(shares), outputs)
+            values = self._shaped_loss(outputs.dtype.name)(self._head.targets(shares), outputs)
         if self._class_weights is None:
             return values
         weights = tf.constant(self._class_weights, values.dtype)
         own = tf.linalg.matvec(tf.cast(label, values.dtype), weights) if soft else tf.gather(weights, label)
         return values * own
 
-    def _shaped_loss(self) -> keras.losses.Loss:
-        arguments = {"label_smoothing": self._options.label_smoothing, "reduction": None, "dtype": self._dtype}
+    def _shaped_loss(self, dtype: str) -> keras.losses.Loss:
+        arguments = {"label_smoothing": self._options.label_smoothing, "reduction": None, "dtype": dtype}
         gamma = self._options.focal_gamma
         if self._head.name == "softmax":
             if gamma:

@@ -31,7 +31,7 @@ class RangeTest:
 
     @property
     def suggestion(self) -> float | None:
-        """The rate at which the loss falls steepest on the logarithmic scale, before its least; None: it never falls."""
+        """The rate at which the loss falls steepest by the rate's logarithm, before its least; None: it never falls."""
         end = int(np.argmin(self.losses)) + 1
         if end < 3:
             return None

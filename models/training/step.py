@@ -126,13 +126,12 @@ def build_evaluation_step(
         A function from a batch to `loss` float32 `[B]` (penalties included), `scores` float32 `[B, K]`, and the batch's
         `label`, `index` and `weight`.
     """
-    loss_of = head.keras_loss(reduction=None, dtype=model.output.dtype)
 
     def step(batch: Batch) -> Batch:
         values = _read([own_copy(v) for v in weights])
         state = _read([own_copy(v) for v in model.non_trainable_variables])
         outputs, _, penalties = model.stateless_call(values, state, batch["image"], training=False, return_losses=True)
-        loss = loss_of(head.targets(batch["label"]), outputs)
+        loss = head.keras_loss(reduction=None, dtype=outputs.dtype.name)(head.targets(batch["label"]), outputs)
         loss += tf.add_n([tf.cast(p, loss.dtype) for p in penalties]) if penalties else 0
         results = {
             "loss": tf.cast(loss, tf.float32),

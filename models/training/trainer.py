@@ -79,7 +79,7 @@ class Trainer:
         self.strategy = hardware.strategy
         with self.strategy.scope():
             self.loss_scale = LossScale() if hardware.precision == "mixed_float16" else None
-        objective = objective or Objective(head, LossOptions(), dtype=model.output.dtype)
+        objective = objective or Objective(head, LossOptions())
         options = dataclasses.replace(step or StepOptions(), xla=hardware.xla, synchronized=hardware.synchronized)
         training = build_training_step(model, head, objective, options, loss_scale=self.loss_scale, augment=augment)
         several = hardware.workers > 1
@@ -263,4 +263,4 @@ def compile_model(model: keras.Model, head: Head, optimizer: keras.optimizers.Op
     compile_with(model, head, optimizer)
     optimizer.build(model.trainable_variables)
     label = tf.zeros([1], tf.int32)
-    build_metrics(model, head.targets(label), tf.zeros([1, head.units], model.output.dtype))
+    build_metrics(model, head.targets(label), tf.zeros([1, head.units], keras.backend.floatx()))

@@ -91,7 +91,7 @@ def make_trainer():
             if machine.synchronized:
                 synchronize(model)
             compile_model(model, head, build_optimizer(OptimizerOptions(**(optimizer or {}))))
-        objective = Objective(head, LossOptions(**(loss or {})), class_weights, model.output.dtype)
+        objective = Objective(head, LossOptions(**(loss or {})), class_weights)
         return Trainer(model, head, machine, objective=objective, step=StepOptions(**(step or {})))
 
     return make

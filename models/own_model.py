@@ -1,0 +1,93 @@
+"""A model of the user's own: `--model path/to/file.py:function`."""
+
+import importlib.util
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import keras
+import numpy as np
+
+from base.errors import InputError, input_error, require
+from models.heads import Head
+from models.training.keras_internals import all_layers
+
+
+def build_own_model(where: str, input_shape: tuple[int, int, int], head: Head) -> keras.Model:
+    """Calls the function that `where` names, and checks what it gives.
+
+    Args:
+        where: "path/to/file.py:function". The function takes (height, width, channels) and the number of classes (or of
+            the head's units), and returns a `keras.Model`: Sequential, Functional or subclassed. The model takes pixels
+            `[B, H, W, C]`, 0-255, and gives what the head does: for softmax probabilities `[B, K]`.
+        input_shape: (height, width, channels).
+        head: What the outputs must fit.
+
+    Raises:
+        InputError: No such file or function, an error in it, no model, or outputs that do not fit.
+    """
+    path, _, name = where.rpartition(":")
+    function = _function(Path(path), name)
+    try:
+        model = function(input_shape, head.units)
+    except Exception as error:
+        raise InputError(
+            f"Expected {where} to build a model. Received: error={type(error).__name__}: {error}. "
+            "It is called with the image shape (height, width, channels) and the number of outputs."
+        ) from error
+    require(isinstance(model, keras.Model), f"Expected {where} to return a keras.Model", returned=type(model).__name__)
+    _check(model, where, input_shape, head)
+    return model
+
+
+def is_own(name: str) -> bool:
+    """Whether the value of `--model` names a function in a file."""
+    path, colon, function = name.rpartition(":")
+    return bool(colon) and path.endswith(".py") and function.isidentifier()
+
+
+def needs_its_file(model: keras.Model) -> bool:
+    """Whether a saved model can only be loaded where its classes have been imported."""
+    return any(not type(layer).__module__.startswith("keras.") for layer in (model, *all_layers(model)))
+
+
+def _function(path: Path, name: str) -> Callable[..., Any]:
+    require(path.is_file(), "Expected --model as path/to/file.py:function, with a file that is there", file=str(path))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module: ModuleType = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise InputError(f"Expected {path} to run. Received: error={type(error).__name__}: {error}.") from error
+    function = getattr(module, name, None)
+    if not callable(function):
+        there = [n for n, value in vars(module).items() if inspect.isfunction(value) and value.__module__ == path.stem]
+        raise input_error(f"Expected a function in {path}", function=name, there=there)
+    return function
+
+
+def _check(model: keras.Model, where: str, input_shape: tuple[int, int, int], head: Head) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, *input_shape)).astype(np.uint8)
+    try:
+        outputs = keras.ops.convert_to_numpy(model(images, training=False))
+    except Exception as error:
+        raise InputError(
+            f"Expected the model of {where} to take pixels uint8 {[None, *input_shape]}. "
+            f"Received: error={type(error).__name__}: {str(error).splitlines()[0]}."
+        ) from error
+    require(
+        outputs.shape == (2, head.units),
+        f"Expected outputs [B, {head.units}] of {where}, for --head {head.name} and {head.classes} classes",
+        shape=list(outputs.shape),
+    )
+    outputs = outputs.astype(np.float64)
+    probable = ((outputs >= 0) & (outputs <= 1)).all()
+    require(
+        head.name == "linear"
+        or (probable and (head.name == "sigmoid" or np.allclose(outputs.sum(axis=1), 1, atol=1e-2))),
+        f"Expected probabilities as outputs of {where}, for --head {head.name}",
+        first=outputs[0, :5].round(3).tolist(),
+        do=f"End the model with a {head.name} activation.",
+    )

@@ -11,13 +11,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from base.errors import InputError
 from models.heads import Head
-from models.training import callback_state
+from models.training import callback_state, failures
+from models.training.failures import NotFinite, PeerLost
 from models.training.feed import Feed
 from models.training.hardware import Hardware
 from models.training.keeper import Keeper
-from models.training.keras_internals import build_metrics, moving_averages
+from models.training.keras_internals import all_layers, build_metrics, moving_averages
 from models.training.loop import Result, build_evaluation_loop, build_training_loop, memory_of
 from models.training.loss_options import LossOptions
 from models.training.loss_scale import LossScale
@@ -29,27 +29,6 @@ from models.training.snapshot import Snapshot, arrays_of, assign, restore_meter,
 from models.training.step import Batch, StepOptions, build_evaluation_step, build_training_step
 
 _SECONDS_A_CALL = 0.2
-# What TensorFlow says when a collective operation finds a worker gone.
-_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError)
-
-
-class PeerLost(InputError):
-    """Another worker has died or can't be reached; what could be saved is saved."""
-
-    def __init__(self, step: int, reason: str, saved: bool) -> None:
-        kept = f"The run is saved at step {step}" if saved else "The last checkpoint stays"
-        super().__init__(f"Expected all workers to live. Received: error={reason!r}. {kept}: start all of them again.")
-
-
-class NotFinite(InputError):
-    """A step's loss or gradients were no numbers; the weights are those from before it."""
-
-    def __init__(self, step: int, epoch: int) -> None:
-        super().__init__(
-            f"Expected a finite loss and finite gradients. Received: step={step}, epoch={epoch + 1}. "
-            "Lower --learning-rate, clip the gradients (--clip-global-norm), or look at the examples."
-        )
-        self.step = step  # counted from 0
 
 
 class Trainer:
@@ -148,12 +127,12 @@ class Trainer:
                 started = time.perf_counter()
                 try:
                     result = self._run_steps(iterator, count, meter.sums)
-                except _LOST as error:
-                    if not self._memory:
-                        raise
+                except tf.errors.OpError as error:
+                    if not (self._memory and failures.is_lost_peer(error)):
+                        raise self._explained(error) from None
                     step = self._remember(step, meter)
                     saved = keeper is not None and keeper.save(snapshot(epoch))
-                    raise PeerLost(step, _first_line(error), saved) from None
+                    raise PeerLost(error, step, saved=saved) from None
                 meter.add(result, time.perf_counter() - started)
                 step += result.done
                 if result.sums.skipped and not self.loss_scale:
@@ -205,6 +184,9 @@ class Trainer:
             logs |= {"loss_scale": float(self.loss_scale.scale.numpy()), "skipped_steps": int(meter.sums.skipped)}
         return logs | (self._validation_logs(validation) if validation else {})
 
+    def _explained(self, error: tf.errors.OpError) -> Exception:
+        return failures.uncompiled(error, [layer.name for layer in all_layers(self.model)]) or error
+
     def _forget(self) -> None:
         """So that a call that fails in its first step has done none."""
         for variable in self._memory[:1]:
@@ -247,12 +229,6 @@ class Trainer:
 
     def _distributed(self, dataset: tf.data.Dataset):
         return self.strategy.distribute_datasets_from_function(lambda _: dataset)
-
-
-def _first_line(error: tf.errors.OpError) -> str:
-    lines = [line.strip() for line in (error.message or "").splitlines()]
-    telling = [line for line in lines if "aborted by" in line or "onnect" in line]
-    return (telling or lines or [type(error).__name__])[0][:200]
 
 
 def compile_model(model: keras.Model, head: Head, optimizer: keras.optimizers.Optimizer) -> None:

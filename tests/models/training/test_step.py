@@ -7,9 +7,12 @@ import tensorflow as tf
 
 from base.errors import InputError
 from models.heads import Head
+from models.training import hardware
+from models.training.failures import NotFinite
 from models.training.loss_options import LossOptions
 from models.training.objective import Objective
-from models.training.trainer import NotFinite
+from models.training.options import HardwareOptions
+from models.training.trainer import Trainer, compile_model
 from tests.models.training.test_replicas import SGD, difference, run, trained, weights
 
 SOFTMAX = Head("softmax", "cross_entropy", 4)
@@ -151,3 +154,22 @@ def test_how_many_steps_a_call_makes_changes_no_bit(make_trainer, task):
     assert logs[0][:2] == logs[1][:2]
     for a, b in zip(logs[0][2], logs[1][2], strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+class Uncompilable(keras.layers.Layer):
+    """Uses an operation that XLA has no kernel for."""
+
+    def call(self, x):
+        """Adds gamma noise."""
+        arguments = {"key": tf.constant([1], tf.uint64), "counter": tf.constant([1, 1], tf.uint64), "alg": 1}
+        alpha = 1 + tf.abs(x[0, :1])  # of the input: what depends on nothing is computed before XLA sees it
+        return x + tf.raw_ops.StatelessRandomGammaV3(shape=[1], alpha=alpha, **arguments)
+
+
+def test_what_xla_cannot_compile_is_named_with_its_layer(task):
+    machine = hardware.prepare(HardwareOptions(strategy="single", xla="on"))
+    layers = [keras.layers.Flatten(), Uncompilable(name="noise"), keras.layers.Dense(4, activation="softmax")]
+    model = keras.Sequential([keras.Input((8, 8, 1)), *layers])
+    compile_model(model, SOFTMAX, keras.optimizers.SGD())
+    with pytest.raises(InputError, match="'StatelessRandomGammaV3' of layer 'noise'"):
+        Trainer(model, SOFTMAX, machine).fit(task.training(24, 1), epochs=1)

@@ -20,12 +20,13 @@ from models.cnn_options import CNNOptions
 from models.heads import Head
 from models.training import hardware
 from models.training.checkpoint import CheckpointFolder
+from models.training.failures import PeerLost
 from models.training.feed import Feed
 from models.training.keeper import Keeper
 from models.training.normalization import synchronize
 from models.training.optimizers import build_optimizer
 from models.training.options import HardwareOptions, OptimizerOptions
-from models.training.trainer import PeerLost, Trainer, compile_model
+from models.training.trainer import Trainer, compile_model
 from tests.models.training.conftest import CLASSES, SIZE, Task
 
 

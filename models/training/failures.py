@@ -1,0 +1,64 @@
+"""What TensorFlow raises in the middle of a step, in a line that says what to do."""
+
+import re
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from base.errors import InputError
+
+# What a collective operation says that finds a worker gone.
+_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError)
+_UNCOMPILED = re.compile(r"(\w+) \(No registered '\w+' OpKernel for (XLA_\w+).*?\{\{node ([^}]+)\}\}")
+
+
+class PeerLost(InputError):
+    """Another worker has died or can't be reached."""
+
+    def __init__(self, error: tf.errors.OpError, step: int, *, saved: bool) -> None:
+        kept = f"The run is saved at step {step}" if saved else "The last checkpoint stays"
+        super().__init__(
+            f"Expected all workers to live. Received: error={_telling_line(error)!r}. {kept}: start all of them again."
+        )
+
+
+class NotFinite(InputError):
+    """A step's loss or gradients were no numbers; the weights are those from before it."""
+
+    def __init__(self, step: int, epoch: int) -> None:
+        super().__init__(
+            f"Expected a finite loss and finite gradients. Received: step={step}, epoch={epoch + 1}. "
+            "Lower --learning-rate, clip the gradients (--clip-global-norm), or look at the examples."
+        )
+        self.step = step  # counted from 0
+
+
+def is_lost_peer(error: tf.errors.OpError) -> bool:
+    """Whether an error of a step among several workers comes of one that is gone."""
+    return isinstance(error, _LOST)
+
+
+def uncompiled(error: tf.errors.OpError, layers: Sequence[str]) -> InputError | None:
+    """Which layer's operation XLA can't compile; None where that is not what the error says.
+
+    Args:
+        error: Of the first call of a compiled step.
+        layers: The names of the model's layers.
+    """
+    match = _UNCOMPILED.search(error.message or "")
+    if match is None:
+        return None
+    operation, device, node = match.groups()
+    parts = [re.sub(r"_\d+$", "", part) for part in node.split("/")]
+    layer = next((name for part in (*node.split("/"), *parts) for name in layers if part == name), None)
+    where = f"layer {layer!r}" if layer else f"node {node!r}"
+    return InputError(
+        f"Expected a model that XLA compiles. Received: operation={operation!r} of {where}, which {device} does not "
+        "have. Train with --xla off, or put another layer there."
+    )
+
+
+def _telling_line(error: tf.errors.OpError) -> str:
+    lines = [line.strip() for line in (error.message or "").splitlines()]
+    telling = [line for line in lines if "aborted by" in line or "onnect" in line]
+    return (telling or lines or [type(error).__name__])[0][:200]

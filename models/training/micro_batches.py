@@ -32,6 +32,7 @@ def build_forward_backward(
     objective: Objective,
     augment: Callable[[Batch], Batch] | None,
     parts: int,
+    changed: set[int],
     *,
     unrolled: bool = False,
 ) -> Callable[[Tensors, Tensors, Batch, tf.Tensor, tf.Tensor], tuple[Tensors, Tensors, PartSums]]:
@@ -45,10 +46,12 @@ def build_forward_backward(
         objective: What is minimised.
         augment: Of the whole batch, before it is cut.
         parts: How many the batch is cut into; memory is needed for one at a time. Batch normalisation sees parts.
+        changed: Takes, while the function is traced, the places of the state that it changes: the rest, as of frozen
+            layers, is not to be averaged over the replicas.
         unrolled: Whether the parts follow each other outside of a loop, in which replicas could not communicate.
     """
     seeds = [i for i, variable in enumerate(model.non_trainable_variables) if is_seed(variable)]
-    one = _one_part(model, head, objective)
+    one = _one_part(model, head, objective, changed)
 
     def forward_backward(weights: Tensors, state: Tensors, batch: Batch, replica: tf.Tensor, factor: tf.Tensor):
         batch = augment(batch) if augment else batch
@@ -77,7 +80,7 @@ def build_forward_backward(
     return forward_backward
 
 
-def _one_part(model: keras.Model, head: Head, objective: Objective) -> Callable[..., Any]:
+def _one_part(model: keras.Model, head: Head, objective: Objective, changed: set[int]) -> Callable[..., Any]:
     def one(weights: Tensors, state: Tensors, batch: Batch, factor: tf.Tensor) -> tuple[Tensors, Tensors, PartSums]:
         label = batch["label"]
         with tf.GradientTape() as tape:
@@ -85,6 +88,7 @@ def _one_part(model: keras.Model, head: Head, objective: Objective) -> Callable[
             outputs, new_state, penalties = model.stateless_call(
                 weights, state, batch["image"], training=True, return_losses=True
             )
+            changed.update(i for i, (a, b) in enumerate(zip(state, new_state, strict=True)) if a is not b)
             loss = objective.losses(label, outputs)
             weight = tf.cast(batch["weight"], loss.dtype)
             count = tf.math.count_nonzero(weight, dtype=loss.dtype)

@@ -71,8 +71,9 @@ def build_training_step(
         A function from a replica's batch to the sums over the global batch.
     """
     augment = augment and _compiled(augment, xla=True)
+    changed: set[int] = set()
     forward_backward = build_forward_backward(
-        model, head, objective, augment, options.accumulate, unrolled=options.synchronized
+        model, head, objective, augment, options.accumulate, changed, unrolled=options.synchronized
     )
     # What communicates can't be compiled, nor stand in a function of its own.
     forward_backward = _compiled(forward_backward, options.xla and not options.synchronized)
@@ -88,7 +89,7 @@ def build_training_step(
         replica = tf.convert_to_tensor(context.replica_id_in_sync_group)
         factor = scale[0].read_value() if loss_scale else tf.ones([])
         gradients, new_state, sums = forward_backward(_read(weights), _read(state), batch, replica, factor)
-        averages = [i for i, value in enumerate(new_state) if value.dtype.is_floating]
+        averages = [i for i in sorted(changed) if new_state[i].dtype.is_floating]
         gradients, averaged, sums = _all_reduced(context, (gradients, [new_state[i] for i in averages], sums))
         for i, total in zip(averages, averaged, strict=True):
             new_state[i] = total / context.num_replicas_in_sync

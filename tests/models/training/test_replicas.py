@@ -2,13 +2,17 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from models.heads import Head
 from models.training.meter import Meter
+from models.training.trainer import Trainer, compile_model
 
 STEPS = 20
+SOFTMAX = Head("softmax", "cross_entropy", 4)
 SGD, ADAM = {"optimizer": "sgd", "learning_rate": 0.05}, {"optimizer": "adam"}
 
 
@@ -147,3 +151,17 @@ def test_an_overflow_on_any_replica_skips_the_step_on_all_and_halves_the_scale(m
     assert float(trainer.loss_scale.scale.numpy()) == 2.0**14
     for before, variable in zip(start, trainer.model.variables, strict=True):
         np.testing.assert_array_equal(before, copies(variable))
+
+
+def test_what_is_frozen_stays_as_it_is_and_the_rest_is_trained(make_trainer, task):
+    trainer = make_trainer(2, batch_norm=True)
+    with trainer.strategy.scope():
+        trainer.model.get_layer("block_1_conv").trainable = False
+        trainer.model.get_layer("block_1_conv_norm").trainable = False
+        compile_model(trainer.model, SOFTMAX, keras.optimizers.SGD(0.1))
+    frozen = Trainer(trainer.model, SOFTMAX, trainer.hardware)
+    before = {v.path: v.numpy() for v in frozen.model.variables}
+    run(frozen, task.training(24, 2), 3)
+    moved = {v.path for v in frozen.model.variables if (v.numpy() != before[v.path]).any()}
+    assert not any(path.startswith("block_1") for path in moved)
+    assert "block_2_conv_norm/moving_mean" in moved and "head/kernel" in moved

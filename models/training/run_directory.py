@@ -6,6 +6,8 @@ metrics.jsonl      a line an epoch
 tensorboard/       the same for TensorBoard
 weights/           best.weights.h5 (lowest validation loss), last.weights.h5
 evaluation.json    on the held-out split
+report.html        the same for people: curves, what they say, options
+checkpoints/       the last ones, which a run that was stopped goes on from
 log.txt            warnings of TensorFlow and others
 model.keras        written last: where it stands, the run is finished
 """
@@ -23,7 +25,9 @@ from base.options import read_yaml, to_yaml
 # In the order of removal: without its model a run is not finished, and without its options it is no run.
 _ENTRIES = (
     "model.keras",
+    "report.html",
     "evaluation.json",
+    "checkpoints",
     "metrics.jsonl",
     "tensorboard",
     "weights",
@@ -59,6 +63,16 @@ class RunDirectory:
     def evaluation(self) -> Path:
         """The report on the held-out split."""
         return self.path / "evaluation.json"
+
+    @property
+    def report(self) -> Path:
+        """The page for people."""
+        return self.path / "report.html"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where a run that was stopped goes on from."""
+        return self.path / "checkpoints"
 
     @property
     def tensorboard(self) -> Path:

@@ -1,0 +1,97 @@
+"""`report.html` of a run: its curves, what they say, its options and environment; one page that needs nothing else."""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from base.files import write_text
+from base.options import read_yaml
+from base.page import data_uri, render
+from models.training.diagnosis import diagnose, over_fits_from
+from models.training.run_directory import RunDirectory
+
+_TEMPLATE = Path(__file__).parent / "report.html.jinja"
+_GREY = "#8a8f94"  # is read on light and on dark ground
+# Title of each picture, its curves (name in the logs -> what it is called), and whether its axis is logarithmic.
+_PICTURES = (
+    ("Loss", {"loss": "training", "val_loss": "validation"}, False),
+    ("Accuracy", {"accuracy": "training", "val_accuracy": "validation"}, False),
+    ("Learning rate", {"learning_rate": "learning rate"}, True),
+    ("Images a second", {"images_per_second": "images/s"}, False),
+    ("Share of the time spent waiting for input", {"waiting": "waiting"}, False),
+)
+
+
+def write_report(run: RunDirectory) -> None:
+    """Writes the page from what stands in the run's folder."""
+    rows = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
+    environment = json.loads(run.environment.read_text(encoding="utf-8"))
+    evaluation = json.loads(run.evaluation.read_text(encoding="utf-8")) if run.evaluation.is_file() else None
+    best = best_epoch(rows)
+    marks = {"best": best, "over-fitting": over_fits_from(rows)}
+    page = render(
+        _TEMPLATE,
+        name=run.path.name,
+        rows=rows,
+        best=best,
+        findings=diagnose(rows, len(environment["classes"])),
+        pictures={title: picture for title, picture in _pictures(rows, marks) if picture},
+        evaluation=evaluation,
+        options=read_yaml(run.config),
+        environment=environment,
+    )
+    write_text(run.report, page)
+
+
+def best_epoch(rows: Sequence[Mapping[str, Any]]) -> int | None:
+    """The epoch of the lowest validation loss, counted from 1; None without validation."""
+    judged = [row for row in rows if row.get("val_loss") is not None]
+    return min(judged, key=lambda row: row["val_loss"])["epoch"] if judged else None
+
+
+def _pictures(rows: Sequence[Mapping[str, Any]], marks: Mapping[str, int | None]) -> list[tuple[str, str | None]]:
+    return [(title, _picture(rows, curves, marks, logarithmic)) for title, curves, logarithmic in _PICTURES]
+
+
+def _picture(
+    rows: Sequence[Mapping[str, Any]], curves: Mapping[str, str], marks: Mapping[str, int | None], logarithmic: bool
+) -> str | None:
+    """A picture as a data URI; None where there is nothing to draw."""
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    drawn = {
+        label: points
+        for name, label in curves.items()
+        if (points := [(row["epoch"], row[name]) for row in rows if row.get(name) is not None])
+    }
+    if not drawn:
+        return None
+    figure = Figure(figsize=(5.2, 2.9), layout="constrained")
+    figure.patch.set_alpha(0)
+    axes = figure.add_subplot(xlabel="epoch")
+    axes.patch.set_alpha(0)
+    for label, points in drawn.items():
+        axes.plot(*zip(*points, strict=True), label=label, marker="." if len(points) < 30 else None)
+    for label, epoch in marks.items():
+        if epoch is not None and len(drawn) > 1:
+            axes.axvline(epoch, linestyle="--" if label == "best" else ":", color=_GREY, label=label)
+    if logarithmic and all(value > 0 for points in drawn.values() for _, value in points):
+        axes.set_yscale("log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.tick_params(colors=_GREY)
+    axes.xaxis.label.set_color(_GREY)
+    axes.grid(alpha=0.3)
+    for spine in axes.spines.values():
+        spine.set_color(_GREY)
+    if len(drawn) > 1:
+        axes.legend(labelcolor=_GREY, framealpha=0, fontsize=8)
+    content = io.BytesIO()
+    # Same curves, same bytes: names in the picture are hashed with a salt, and it bears no date.
+    with matplotlib.rc_context({"svg.hashsalt": "millrace", "svg.fonttype": "none"}):
+        FigureCanvasSVG(figure).print_svg(content, metadata={"Date": None})
+    return data_uri(content.getvalue(), "image/svg+xml")

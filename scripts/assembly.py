@@ -14,6 +14,7 @@ from base.errors import require
 from models.cnn import build_cnn
 from models.cnn_options import CNNOptions
 from models.heads import Head
+from models.standardise import DEFAULT, Standardisation
 from models.training.feed import Feed
 from models.training.hardware import Hardware
 from models.training.optimizers import build_optimizer
@@ -21,9 +22,11 @@ from models.training.options import OptimizerOptions
 from models.training.trainer import compile_model
 from pipelines import reader
 from pipelines.augment.augmentation import Augmentation
+from pipelines.augment.generator_options import GeneratorOptions
 from pipelines.augment.policy import Policy
 from pipelines.input_options import InputSpec
 from pipelines.manifest import Manifest
+from pipelines.statistics import pixel_statistics, require_whitenable, zca_matrix
 
 _NAMED_VERSIONS = ("tensorflow", "keras", "numpy", "millrace")
 
@@ -66,13 +69,45 @@ class Data:
         return self._loaded[name]
 
 
+def fitted_standardisation(options: GeneratorOptions, data: Data, spec: InputSpec) -> Standardisation:
+    """What the model's first layers do; what must be fitted is fitted on the training split, unaugmented.
+
+    As in Keras, means and deviations are those of the rescaled pixels, also where samples are centred beforehand.
+    """
+    if not options.standardises:
+        return DEFAULT
+    how = Standardisation(
+        rescale=options.factor(),
+        samplewise_center=options.centers_samples,
+        samplewise_std=options.samplewise_std_normalization,
+    )
+    if not options.centers_features:
+        return how
+    if options.zca_whitening:
+        require_whitenable(spec.shape)
+    seen = pixel_statistics(data.evaluation("train").dataset.as_numpy_iterator(), whiten=options.zca_whitening)
+    factor = options.factor() or 1.0
+    return dataclasses.replace(
+        how,
+        mean=tuple((seen.mean * factor).tolist()),
+        std=tuple((seen.std * factor).tolist()) if options.divides_features else None,
+        zca=zca_matrix(seen, factor=factor, epsilon=options.zca_epsilon) if options.zca_whitening else None,
+    )
+
+
 def build_model(
-    cnn: CNNOptions, optimizer: OptimizerOptions, head: Head, spec: InputSpec, hardware: Hardware, seed: int
+    cnn: CNNOptions,
+    optimizer: OptimizerOptions,
+    head: Head,
+    spec: InputSpec,
+    hardware: Hardware,
+    seed: int,
+    standardisation: Standardisation = DEFAULT,
 ) -> keras.Model:
     """The compiled model, its weights drawn from `seed`, under the hardware's strategy."""
     keras.utils.set_random_seed(seed)
     with hardware.strategy.scope():
-        model = build_cnn(cnn, spec.shape, head)
+        model = build_cnn(cnn, spec.shape, head, standardisation)
         compile_model(model, head, build_optimizer(optimizer))
     return model
 

@@ -16,6 +16,7 @@ from models.cnn_options import CNNOptions
 from models.heads import HeadOptions, head_for
 from models.training.options import HardwareOptions, OptimizerOptions, TrainingOptions
 from models.training.run_directory import RunDirectory
+from pipelines.augment.generator_options import GeneratorOptions, joined_policy
 from pipelines.augment.options import AugmentOptions
 from pipelines.input_options import InputOptions, resolve
 from pipelines.manifest import Manifest, read_manifest
@@ -38,6 +39,7 @@ GROUPS = {
     "run": RunOptions,
     "input": InputOptions,
     "augmentation": AugmentOptions,
+    "generator": GeneratorOptions,
     "cnn": CNNOptions,
     "head": HeadOptions,
     "optimizer": OptimizerOptions,
@@ -81,7 +83,8 @@ def _train(
     console = Console(highlight=False)
     spec = resolve(options["input"], manifest.image_shape, manifest.channels)
     head = head_for(options["head"], len(manifest.classes))
-    policy = options["augmentation"].policy()
+    generator: GeneratorOptions = options["generator"]
+    policy = joined_policy(options["augmentation"], generator)
     if policy and policy.mixes:
         head.require_soft_labels()
     hardware = hardware_module.prepare(options["hardware"])
@@ -92,12 +95,17 @@ def _train(
     if augmentation and on_host:
         train_feed = assembly.augmented_on_host(train_feed, augmentation)
     validation_feed = data.evaluation("validation") if "validation" in manifest.splits else None
-    model = assembly.build_model(options["cnn"], options["optimizer"], head, spec, hardware, training.seed)
+    standardisation = assembly.fitted_standardisation(generator, data, spec)
+    model = assembly.build_model(
+        options["cnn"], options["optimizer"], head, spec, hardware, training.seed, standardisation
+    )
 
     really_on = {**hardware.describe(), "data": data.describe()}
     really_on["augmentation"] = assembly.describe_augmentation(augmentation, on_host=on_host)
+    really_on["standardised"] = standardisation.describe()
     resolved = to_dict(*{**options, "input": _as_options(spec), "hardware": hardware.options}.values())
-    run.create({**resolved, "evaluate_on": judge or "none"}, assembly.environment(manifest, really_on))
+    environment = {**assembly.environment(manifest, really_on), "standardisation": standardisation.to_dict()}
+    run.create({**resolved, "evaluate_on": judge or "none"}, environment)
     log.keep_in(run.log)
     for title, text in really_on.items():
         console.print(f"{title:>12}  {text}", soft_wrap=True)

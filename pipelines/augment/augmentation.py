@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+import pipelines.augment.generator  # noqa: F401  its steps are registered
 from pipelines.augment import geometry, mixing, photometry
-from pipelines.augment import generator as generator  # its steps are registered
 from pipelines.augment.draws import Draws, draws_of
 from pipelines.augment.policy import Geometric, Mixing, Photometric, Policy
 from pipelines.augment.steps import RandomResizedCrop

@@ -1,4 +1,4 @@
-"""Against Keras' own ImageDataGenerator: given its parameters, the pixels are equal; drawn, they are distributed alike."""
+"""Against Keras' own ImageDataGenerator: with its parameters pixels are equal; what is drawn is distributed alike."""
 
 import numpy as np
 import pytest

@@ -158,7 +158,7 @@ def joined_policy(augment: AugmentOptions, generator: GeneratorOptions) -> Polic
     if not drawing:
         require(
             not filling,
-            f"Expected {' and '.join(_DRAWING[:2])} or another range beside ImageDataGenerator's fill_mode and cval",
+            "Expected --fill-mode and --cval beside one of ImageDataGenerator's ranges, as --rotation-range",
             **{name: getattr(generator, name) for name in filling},
             do="With --augment say --augment-fill and --augment-fill-value.",
         )

@@ -94,6 +94,12 @@ def test_without_options_grey_levels_become_0_to_1_and_with_one_only_that_is_don
     assert fitted(photos(9), rescale="1/127.5") == Standardisation(rescale=1 / 127.5)
 
 
+def test_an_image_of_one_grey_level_stays_finite():
+    black = np.zeros((1, *SHAPE), np.uint8)
+    how = fitted(photos(300), samplewise_std_normalization=True)
+    np.testing.assert_array_equal(model_of(how)(black), black.astype(np.float32))
+
+
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16", "mixed_bfloat16"])
 def test_first_layers_compute_in_float32_and_nothing_of_them_is_trained(precision):
     keras.config.set_dtype_policy(precision)

@@ -172,7 +172,7 @@ def _matrix(*entries: tf.Tensor) -> tf.Tensor:
 
 
 def _multiplied(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-    """`first` after `second`: of two places' maps, the one that takes the output's place through `second`, then `first`.
+    """`first` after `second`: the matrix that takes the output's place through `second`, then through `first`.
 
     Written out: a batched matrix product of such small matrices goes through slow general kernels.
     """

@@ -1,4 +1,4 @@
-"""How the steps behind `ImageDataGenerator`'s options are drawn and applied: as Keras 3.15 does it, to the grey level.
+"""How the step behind `ImageDataGenerator`'s geometric options is drawn and applied: as Keras 3.15 does it.
 
 One thing differs on purpose. Since Keras counts places as x, y, its `height_shift_range` has moved images sideways and
 its `width_shift_range` up and down, and in images that are not square nothing turns about the centre. Here the options
@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from pipelines.augment import geometry, photometry
+from pipelines.augment import geometry
 from pipelines.augment.draws import Draws
-from pipelines.augment.generator_steps import GeneratorAffine, GeneratorBrightness, GeneratorChannelShift, ShiftRange
+from pipelines.augment.generator_steps import GeneratorAffine, ShiftRange
 
 
 class Affine(NamedTuple):
@@ -62,30 +62,6 @@ def _(step: GeneratorAffine, draws: Draws, frame: geometry.Frame) -> tf.Tensor:
     return affine_matrices(affine_parameters(step, draws, frame))
 
 
-@photometry.draw.register
-def _(step: GeneratorChannelShift, draws: Draws) -> tf.Tensor:
-    """float32 `[B]`, grey levels."""
-    return _either_way(step.most, draws.uniform(1)[:, 0])
-
-
-@photometry.apply.register
-def _(step: GeneratorChannelShift, images: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
-    low = tf.reduce_min(images, axis=(1, 2, 3), keepdims=True)
-    high = tf.reduce_max(images, axis=(1, 2, 3), keepdims=True)
-    return tf.clip_by_value(images + _by_image(parameters, images), low, high)
-
-
-@photometry.draw.register
-def _(step: GeneratorBrightness, draws: Draws) -> tf.Tensor:
-    """float32 `[B]`, factors."""
-    return draws.between(step.scale)[0]
-
-
-@photometry.apply.register
-def _(step: GeneratorBrightness, images: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
-    return tf.clip_by_value(images * _by_image(parameters, images), 0, 255)
-
-
 def _either_way(most: float, uniform: tf.Tensor) -> tf.Tensor:
     return most * (2 * uniform - 1)
 
@@ -99,7 +75,3 @@ def _shifted(along: ShiftRange, uniform: tf.Tensor, sign: tf.Tensor, size: int) 
     else:
         shift = _either_way(along.most, uniform)
     return shift * size if along.of_size else shift
-
-
-def _by_image(values: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-    return tf.cast(values, images.dtype)[:, tf.newaxis, tf.newaxis, tf.newaxis]

@@ -10,8 +10,9 @@ from typing import Literal
 
 from base.errors import input_error, require
 from base.options import option
-from pipelines.augment.generator_steps import GeneratorAffine, GeneratorBrightness, GeneratorChannelShift, ShiftRange
+from pipelines.augment.generator_steps import GeneratorAffine, ShiftRange
 from pipelines.augment.options import AugmentOptions
+from pipelines.augment.pixel_steps import Brightness, ChannelShift
 from pipelines.augment.policy import Policy, read_steps, scaled
 from pipelines.augment.steps import Flip, Step
 
@@ -61,16 +62,17 @@ class GeneratorOptions:
     zca_epsilon: float = option(1e-6, "of --zca-whitening")
 
     def __post_init__(self) -> None:
-        for name in ("rotation_range", "shear_range", "channel_shift_range"):
+        for name in ("rotation_range", "shear_range"):
             value = getattr(self, name)
             _require(self, name, math.isfinite(value) and value >= 0, "of at least 0: it is drawn either way")
         for name in ("width_shift_range", "height_shift_range"):
             shift_range(getattr(self, name), name)
         _require(self, "cval", 0 <= self.cval <= 255, "from 0 to 255")
         _require(self, "zca_epsilon", 0 < self.zca_epsilon < math.inf, "above 0")
+        _require(self, "channel_shift_range", 0 <= self.channel_shift_range <= 255, "from 0 to 255, grey levels")
         self.zoom()
         if self.brightness_range is not None:
-            _require_pair(self.brightness_range, "brightness_range", least=0)
+            _require_pair(self.brightness_range, "brightness_range", 0, 10)
         self.factor()
 
     @property
@@ -113,7 +115,7 @@ class GeneratorOptions:
     def zoom(self) -> tuple[float, float]:
         """`zoom_range` as (low, high)."""
         if isinstance(self.zoom_range, Sequence):
-            _require_pair(self.zoom_range, "zoom_range", least=0.01)
+            _require_pair(self.zoom_range, "zoom_range", 0.01, 100)
             return tuple(self.zoom_range)
         _require(self, "zoom_range", 0 <= self.zoom_range <= 0.99, "from 0 to 0.99, or as [low, high]")
         return (1 - self.zoom_range, 1 + self.zoom_range)
@@ -131,8 +133,8 @@ class GeneratorOptions:
         steps = (
             affine if affine != GeneratorAffine() else None,
             Flip(horizontal=self.horizontal_flip, vertical=self.vertical_flip) if flips else None,
-            GeneratorChannelShift(most=self.channel_shift_range) if self.channel_shift_range else None,
-            GeneratorBrightness(scale=tuple(self.brightness_range)) if self.brightness_range is not None else None,
+            ChannelShift(shift=self.channel_shift_range) if self.channel_shift_range else None,
+            Brightness(factor=tuple(self.brightness_range)) if self.brightness_range is not None else None,
         )
         return tuple(step for step in steps if step is not None)
 
@@ -207,9 +209,9 @@ def _require(options: GeneratorOptions, name: str, holds: bool, expected: str) -
     require(holds, f"Expected --{_hyphens(name)} {expected}", **{name: getattr(options, name)})
 
 
-def _require_pair(value: Sequence[float], name: str, *, least: float) -> None:
-    if len(value) != 2 or not least <= value[0] <= value[1] < math.inf:
-        expected = f"Expected --{_hyphens(name)} as [low, high], low at most high, both at least {least:g}"
+def _require_pair(value: Sequence[float], name: str, least: float, most: float) -> None:
+    if len(value) != 2 or not least <= value[0] <= value[1] <= most:
+        expected = f"Expected --{_hyphens(name)} as [low, high], low at most high, both from {least:g} to {most:g}"
         raise input_error(expected, **{name: list(value)})
 
 

@@ -1,12 +1,12 @@
-"""The steps behind the options of Keras' `ImageDataGenerator`: its ranges, as typed values. Free of TensorFlow.
+"""The step behind the geometric options of Keras' `ImageDataGenerator`: its ranges, as values. Free of TensorFlow.
 
-How they are drawn and applied stands in `generator`.
+How it is drawn stands in `generator`.
 """
 
 import dataclasses
 from typing import Self
 
-from pipelines.augment.steps import Geometric, Photometric, Range
+from pipelines.augment.steps import Geometric, Range
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,26 +48,3 @@ class GeneratorAffine(Geometric):
             shear=self.shear * strength,
             zoom=(low, high),
         )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class GeneratorChannelShift(Photometric):
-    """Adds one number to all channels, and keeps to the image's own smallest and largest value."""
-
-    most: float = 0.0  # grey levels, either way
-
-    def scaled(self, strength: float) -> Self:
-        """See `Step.scaled`."""
-        return dataclasses.replace(self, most=self.most * strength)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class GeneratorBrightness(Photometric):
-    """Multiplies the pixels by a factor from `scale`, and cuts at 255."""
-
-    scale: Range = (1.0, 1.0)
-
-    def scaled(self, strength: float) -> Self:
-        """See `Step.scaled`."""
-        low, high = (max(1 + (factor - 1) * strength, 0.0) for factor in self.scale)
-        return dataclasses.replace(self, scale=(low, high))

@@ -19,15 +19,17 @@ import keras
 import tensorflow as tf
 
 from base.errors import require
-from pipelines.augment import steps as own_steps
+from pipelines.augment import erasing_steps, mixing_steps, pixel_steps, policy_steps, steps
 from pipelines.augment.augmentation import mixed, pixels
 from pipelines.augment.draws import Draws
 from pipelines.augment.generator_options import GeneratorOptions
 from pipelines.augment.policy import Policy, name_of, read_steps, step_of
-from pipelines.augment.steps import Step, to_mapping
+from pipelines.augment.steps import Geometric, Step, to_mapping
 from pipelines.augment.threefry import threefry2x32
 from pipelines.augment.warp import Fill, Interpolation
 
+# What `Augment` takes for its warp.
+_FILLING = ("fill", "fill_value", "interpolation")
 _registered = keras.saving.register_keras_serializable(package="millrace")
 
 
@@ -121,31 +123,30 @@ class Augment(keras.layers.Layer):
 
 
 class _OneStep(Augment):
-    """A layer of one step: takes the step's fields, and what `Augment` takes besides its steps."""
+    """A layer of one step: takes the step's fields, `seed`, and, where it moves pixels, the options of filling."""
 
     STEP: type[Step]
 
     def __init__(
         self,
         *,
-        fill: Fill = "nearest",
-        fill_value: float = 0.0,
-        interpolation: Interpolation = "bilinear",
         seed: int | None = None,
         name: str | None = None,
         dtype: Any = None,
         trainable: bool = True,
         **fields: Any,
     ) -> None:
-        options = {"name": name, "dtype": dtype, "trainable": trainable}
-        options |= {"fill": fill, "fill_value": fill_value, "interpolation": interpolation, "seed": seed}
-        super().__init__([step_of(name_of(self.STEP), fields)], **options)
+        # Where nothing moves, `fill_value` is the step's own: the colour of what is erased.
+        moves = issubclass(self.STEP, Geometric)
+        filling = {key: fields.pop(key) for key in _FILLING if moves and key in fields}
+        step = step_of(name_of(self.STEP), fields)
+        super().__init__([step], **filling, seed=seed, name=name, dtype=dtype, trainable=trainable)
 
     def get_config(self) -> dict[str, Any]:
         """See `Augment`."""
-        config = super().get_config()
-        del config["steps"]
-        return {**config, **to_mapping(self.policy.steps[0])}
+        (step,) = self.policy.steps
+        left_out = ("steps",) if isinstance(step, Geometric) else ("steps", *_FILLING)
+        return _without(super().get_config(), left_out) | to_mapping(step)
 
 
 def _layer_of(step: type[Step]) -> type[_OneStep]:
@@ -153,13 +154,34 @@ def _layer_of(step: type[Step]) -> type[_OneStep]:
     return _registered(layer)
 
 
-Flip = _layer_of(own_steps.Flip)
-Rotation = _layer_of(own_steps.Rotation)
-Zoom = _layer_of(own_steps.Zoom)
-Shift = _layer_of(own_steps.Shift)
-Shear = _layer_of(own_steps.Shear)
-Crop = _layer_of(own_steps.Crop)
-RandomResizedCrop = _layer_of(own_steps.RandomResizedCrop)
+Flip = _layer_of(steps.Flip)
+Rotation = _layer_of(steps.Rotation)
+Zoom = _layer_of(steps.Zoom)
+Shift = _layer_of(steps.Shift)
+Shear = _layer_of(steps.Shear)
+Crop = _layer_of(steps.Crop)
+RandomResizedCrop = _layer_of(steps.RandomResizedCrop)
+Brightness = _layer_of(pixel_steps.Brightness)
+Contrast = _layer_of(pixel_steps.Contrast)
+Saturation = _layer_of(pixel_steps.Saturation)
+Hue = _layer_of(pixel_steps.Hue)
+ColorJitter = _layer_of(pixel_steps.ColorJitter)
+Grayscale = _layer_of(pixel_steps.Grayscale)
+Invert = _layer_of(pixel_steps.Invert)
+Equalize = _layer_of(pixel_steps.Equalize)
+AutoContrast = _layer_of(pixel_steps.AutoContrast)
+Solarize = _layer_of(pixel_steps.Solarize)
+Posterize = _layer_of(pixel_steps.Posterize)
+Sharpness = _layer_of(pixel_steps.Sharpness)
+Blur = _layer_of(pixel_steps.Blur)
+ChannelShift = _layer_of(pixel_steps.ChannelShift)
+RandomErasing = _layer_of(erasing_steps.RandomErasing)
+Cutout = _layer_of(erasing_steps.Cutout)
+RandAugment = _layer_of(policy_steps.RandAugment)
+TrivialAugment = _layer_of(policy_steps.TrivialAugment)
+AutoAugment = _layer_of(policy_steps.AutoAugment)
+Mixup = _layer_of(mixing_steps.Mixup)
+Cutmix = _layer_of(mixing_steps.Cutmix)
 
 
 @_registered
@@ -195,10 +217,12 @@ class FromGenerator(Augment):
 
     def get_config(self) -> dict[str, Any]:
         """See `Augment`."""
-        config = super().get_config()
-        for given in ("steps", "fill", "fill_value", "interpolation"):
-            del config[given]
-        return {**config, **{k: list(v) if isinstance(v, tuple) else v for k, v in self.options.items()}}
+        options = {key: list(value) if isinstance(value, tuple) else value for key, value in self.options.items()}
+        return _without(super().get_config(), ("steps", *_FILLING)) | options
+
+
+def _without(config: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key not in names}
 
 
 @functools.cache

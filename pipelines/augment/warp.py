@@ -18,12 +18,13 @@ def warp(
     interpolation: Interpolation = "bilinear",
     aligned: bool = False,
     dtype: tf.DType = tf.float32,
+    of: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Shows images through matrices.
 
     Args:
         images: uint8, bfloat16 or float32 `[B, H, W, C]`, H and W static.
-        matrix: float32 `[B, 2, 3]`: from the output's places to the input's, see `geometry`.
+        matrix: float32 `[N, 2, 3]`: from the output's places to the input's, see `geometry`.
         size: (height, width) of the output.
         fill: What is seen beyond the edge: its pixel (`nearest`), `fill_value` (`constant`), the image mirrored
             (`reflect`: dcba|abcd|dcba), or repeated (`wrap`: abcd|abcd|abcd).
@@ -31,9 +32,11 @@ def warp(
         interpolation: Between pixels.
         aligned: That no matrix turns or slants: then rows and columns are gathered one after the other.
         dtype: Of the result: bfloat16 or float32. Coordinates and weights are float32 whatever it is.
+        of: int32 `[N]`, which image each matrix shows; None: each its own, N = B. (For the unaligned path: without it
+            XLA would gather the images first, for each pixel anew.)
 
     Returns:
-        `dtype` `[B, height, width, C]`.
+        `dtype` `[N, height, width, C]`.
     """
     height, width = images.shape[1:3]
     columns = tf.range(size[1], dtype=tf.float32) - (size[1] - 1) / 2
@@ -46,7 +49,7 @@ def warp(
         return _by_axes(images, x, y, fill_value, dtype)
     x = _Taps(m[:, 0, 0] * columns + m[:, 0, 1] * rows + m[:, 0, 2] + (width - 1) / 2, width, fill, interpolation)
     y = _Taps(m[:, 1, 0] * columns + m[:, 1, 1] * rows + m[:, 1, 2] + (height - 1) / 2, height, fill, interpolation)
-    return _by_pixels(images, x, y, fill_value, dtype)
+    return _by_pixels(images, tf.range(tf.shape(images)[0]) if of is None else of, x, y, fill_value, dtype)
 
 
 class _Taps:
@@ -77,11 +80,10 @@ def _inside(pixel: tf.Tensor, size: int, fill: Fill) -> tf.Tensor:
     return tf.clip_by_value(pixel, 0, size - 1)
 
 
-def _by_pixels(images: tf.Tensor, x: _Taps, y: _Taps, fill_value: float, dtype: tf.DType) -> tf.Tensor:
+def _by_pixels(images: tf.Tensor, of: tf.Tensor, x: _Taps, y: _Taps, fill_value: float, dtype: tf.DType) -> tf.Tensor:
     height, width, channels = images.shape[1:]
-    batch = tf.shape(images)[0]
     flat = tf.reshape(images, [-1, channels])
-    start = (tf.range(batch) * (height * width))[:, tf.newaxis, tf.newaxis]
+    start = (of * (height * width))[:, tf.newaxis, tf.newaxis]
 
     def row(at: int) -> tf.Tensor:
         line = start + y.pixels[at] * width

@@ -12,9 +12,10 @@ from pipelines.augment import generator, photometry
 from pipelines.augment.augmentation import pixels
 from pipelines.augment.draws import draws_of
 from pipelines.augment.generator_options import GeneratorOptions, joined_policy
-from pipelines.augment.generator_steps import GeneratorAffine, GeneratorBrightness, GeneratorChannelShift
+from pipelines.augment.generator_steps import GeneratorAffine
 from pipelines.augment.geometry import Frame
 from pipelines.augment.options import AugmentOptions
+from pipelines.augment.pixel_steps import Brightness, ChannelShift
 from pipelines.augment.warp import warp
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of scipy.ndimage.interpolation, under the old name that Keras uses
@@ -68,7 +69,7 @@ def test_a_policy_of_all_options_equals_keras_with_the_same_draws():
     affine, _, shift = policy.steps
     drawn = generator.affine_parameters(affine, own.stream(0), Frame(40, 40, 40, 40))
     flips = own.stream(1).uniform(2).numpy() < 0.5
-    intensity = photometry.draw(shift, own.stream(2)).numpy()
+    intensity = photometry.draw(shift, own.stream(2))["shift"].numpy()
     assert 2 < flips[:, 0].sum() < 14 and 2 < flips[:, 1].sum() < 14
     keras_own = ImageDataGenerator(fill_mode="reflect")
     for i, image in enumerate(images):
@@ -85,7 +86,7 @@ def test_a_policy_of_all_options_equals_keras_with_the_same_draws():
 def test_brightness_is_keras_own_within_a_grey_level(channels):
     images = photos(4, channels=channels)
     factors = [0.0, 0.4, 1.0, 1.9]
-    seen = photometry.apply(GeneratorBrightness(), tf.constant(images), tf.constant(factors)).numpy()
+    seen = photometry.apply(Brightness(), tf.constant(images), {"factor": tf.constant(factors)}).numpy()
     for image, factor, own in zip(images, factors, seen, strict=True):
         assert np.abs(own - ImageDataGenerator().apply_transform(image, {"brightness": factor})).max() <= 1
 
@@ -130,9 +131,11 @@ def test_drawn_flips_brightness_and_channel_shifts_are_distributed_as_keras_draw
     given = {"brightness_range": (0.4, 1.5), "channel_shift_range": 30.0, "horizontal_flip": True}
     theirs = [ImageDataGenerator(**given).get_random_transform((9, 9, 3)) for _ in range(MANY)]
     flip, shift, brightness = GeneratorOptions(**given).steps()
-    for name, step in (("channel_shift_intensity", shift), ("brightness", brightness)):
+    for name, step, own in (("channel_shift_intensity", shift, "shift"), ("brightness", brightness, "factor")):
         expected = np.array([drawn[name] for drawn in theirs])
-        assert stats.ks_2samp(expected, photometry.draw(step, draws()).numpy(), method="asymp").pvalue > 0.001, name
+        assert stats.ks_2samp(expected, photometry.draw(step, draws())[own].numpy(), method="asymp").pvalue > 0.001, (
+            name
+        )
     assert (flip.horizontal, flip.vertical) == (True, False)
     assert abs(np.mean([drawn["flip_horizontal"] for drawn in theirs]) - 0.5) < 0.05
 
@@ -154,8 +157,8 @@ def test_strength_scales_every_range_and_zero_leaves_the_images():
     )
     affine, shift, brightness = options.policy(2.0).steps
     assert (affine.rotation, affine.width_shift.most, affine.width_shift.of_size) == (20, 1.6, True)
-    assert affine.zoom == pytest.approx((0.6, 1.4)) and shift == GeneratorChannelShift(most=10)
-    assert brightness.scale == (0.0, 2.0)
+    assert affine.zoom == pytest.approx((0.6, 1.4)) and shift == ChannelShift(shift=10)
+    assert brightness.factor == (0.0, 2.0)
     assert options.policy(0) is None
 
 
@@ -188,7 +191,7 @@ def test_a_recipe_says_what_image_data_generator_was_given(tmp_path):
     policy, options = parsed("--config", str(recipe))
     affine, brightness = policy.steps
     assert affine.rotation == 40 and affine.zoom == (0.8, 1.2) and affine.width_shift.of_size
-    assert affine.height_shift.values == (0, 1, 2) and brightness.scale == (0.5, 1)
+    assert affine.height_shift.values == (0, 1, 2) and brightness.factor == (0.5, 1)
     assert (policy.fill, policy.fill_value) == ("constant", 9) and options.factor() == 1 / 255
     assert parsed("--zoom-range", "[0.8, 1.2]", "--horizontal-flip")[0].describe() == "generator_affine, flip"
     assert parsed("--augment", "light")[0] == AugmentOptions(augment="light").policy()

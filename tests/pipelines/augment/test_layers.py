@@ -1,18 +1,25 @@
-import dataclasses
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from base.errors import InputError
-from pipelines.augment import layers, mixing
+from pipelines.augment import layers
+from pipelines.augment.pixel_steps import Sometimes
 from pipelines.augment.policy import STEPS
-from pipelines.augment.steps import Mixing
 
-IMAGES = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), np.uint8)
+IMAGES = np.random.default_rng(0).integers(40, 200, (8, 16, 16, 3), np.uint8)
+LABELS = np.eye(8, dtype=np.float32)
+
+
+def layer_of(step):
+    """With what `Sometimes` leaves alone half the time, so that two calls differ."""
+    sometimes = {"probability": 0.5} if issubclass(step, Sometimes) else {}
+    return getattr(layers, step.__name__)(seed=4, **sometimes)
+
+
 EVERY = {
-    **{name: lambda cls=cls: getattr(layers, cls.__name__)(seed=4) for name, cls in STEPS.items()},
+    **{name: lambda step=step: layer_of(step) for name, step in STEPS.items()},
     "augment": lambda: layers.Augment([{"rotation": {"degrees": 30}}, "zoom"], fill="constant", fill_value=9, seed=4),
     "policy": lambda: layers.Augment("light", fill="reflect", interpolation="nearest", seed=4),
     "generator": lambda: layers.FromGenerator(
@@ -25,21 +32,35 @@ def apart(a, b):
     return np.abs(np.array(a, np.float32) - np.array(b, np.float32)).max()
 
 
+def shown(layer, training):
+    seen = layer((IMAGES, LABELS) if layer.policy.mixes else IMAGES, training=training)
+    return np.array(seen[0] if layer.policy.mixes else seen)
+
+
 @pytest.mark.parametrize("name", EVERY)
-def test_every_layer_draws_anew_in_training_is_the_identity_else_and_comes_back_from_its_config(name):
+def test_every_layer_comes_back_from_its_config_and_is_the_identity_outside_training(name):
     layer = EVERY[name]()
-    np.testing.assert_array_equal(layer(IMAGES, training=False), IMAGES.astype(np.float32))
-    first, second = (np.array(layer(IMAGES, training=True)) for _ in range(2))
-    assert first.shape == IMAGES.shape and first.dtype == np.float32
-    assert apart(first, IMAGES) > 10 and apart(first, second) > 10
     config = layer.get_config()
     again = type(layer).from_config(config)
     assert again.get_config() == config and again.policy == layer.policy
-    np.testing.assert_array_equal(again(IMAGES, training=True), first)
+    np.testing.assert_array_equal(shown(layer, False), IMAGES.astype(np.float32))
+
+
+# One or two a kind: what each step does to pixels is held by the tests of the steps.
+@pytest.mark.parametrize(
+    "name", ["rotation", "crop", "solarize", "cutout", "rand_augment", "cutmix", "augment", "policy", "generator"]
+)
+def test_a_layer_draws_anew_at_each_call_and_the_same_again_from_the_same_config(name):
+    layer = EVERY[name]()
+    first, second = shown(layer, True), shown(layer, True)
+    assert first.shape == IMAGES.shape and first.dtype == np.float32
+    assert apart(first, IMAGES) > 5 and apart(first, second) > 5
+    np.testing.assert_array_equal(shown(type(layer).from_config(layer.get_config()), True), first)
 
 
 def test_layers_of_a_model_are_saved_and_loaded_and_then_change_nothing_in_prediction(tmp_path):
-    model = keras.Sequential([keras.Input((16, 16, 3)), *(make() for make in EVERY.values())])
+    made = [layer for layer in (make() for make in EVERY.values()) if not layer.policy.mixes]
+    model = keras.Sequential([keras.Input((16, 16, 3)), *made])
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     assert [layer.get_config() for layer in again.layers] == [layer.get_config() for layer in model.layers]
@@ -107,34 +128,32 @@ def test_a_layer_gives_its_compute_dtype(precision):
     assert apart(tf.cast(seen, tf.float32), plain) <= 1
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Swap(Mixing):
-    """Gives each of two examples the other one's place."""
-
-
-@mixing.draw.register
-def _(step: Swap, draws):
-    return None
-
-
-@mixing.apply.register
-def _(step: Swap, images, label, parameters):
-    other = np.arange(8) ^ 1
-    return tf.gather(images, other), tf.gather(label, other)
-
-
-def test_a_layer_that_mixes_takes_and_gives_images_and_labels():
-    layer = layers.Augment([Swap()], seed=1)
-    labels = np.eye(8, dtype=np.float32)
-    for compiled in (False, True):
-        images, shares = tf.function(layer, jit_compile=compiled)((IMAGES, labels))
-        np.testing.assert_array_equal(images, IMAGES[np.arange(8) ^ 1])
-        np.testing.assert_array_equal(shares, labels[np.arange(8) ^ 1])
-    images, shares = layer((IMAGES, labels), training=False)
+def test_layers_that_mix_take_and_give_images_and_labels_in_a_model_and_in_dataset_map():
+    layer = layers.Mixup(alpha=10, seed=1)
+    by_map = (
+        tf.data.Dataset.from_tensor_slices((IMAGES, LABELS))
+        .batch(8)
+        .map(lambda *pair: layer(pair))
+        .get_single_element()
+    )
+    inputs = keras.Input((16, 16, 3), dtype="uint8"), keras.Input((8,))
+    model = keras.Model(inputs, layer(inputs))
+    for images, shares in (by_map, model((IMAGES, LABELS), training=True)):
+        images, shares = np.array(images), np.array(shares)
+        assert ((shares > 0.05) & (shares < 0.95)).sum() == 16
+        np.testing.assert_allclose(images, np.tensordot(shares, IMAGES.astype(np.float32), axes=1), atol=0.01)
+    images, shares = model((IMAGES, LABELS), training=False)
     np.testing.assert_array_equal(images, IMAGES)
-    np.testing.assert_array_equal(shares, labels)
+    np.testing.assert_array_equal(shares, LABELS)
     with pytest.raises(InputError, match="one-hot labels"):
         layer(IMAGES)
+
+
+def test_what_erases_has_a_colour_of_its_own_and_what_moves_has_the_warps():
+    assert (layers.Cutout(fill_value=3).policy.steps[0].fill_value, layers.Cutout().policy.fill_value) == (3, 0)
+    assert layers.Rotation(fill="constant", fill_value=3).policy.fill_value == 3
+    with pytest.raises(InputError, match="fill"):
+        layers.Hue(fill="constant")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,16 +48,21 @@ def sync(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, wait: float = 0) -> Iterator[None]:
     """Holds the lock that the file at `path` stands for; the file is there only as long.
 
-    The kernel frees the lock of a process that dies; the file that stays then is taken over by the next one.
+    Processes that are forked meanwhile hold it too. The kernel frees the lock when the last of them has died, however;
+    the file that stays then is taken over by the next one.
+
+    Args:
+        path: Of the file.
+        wait: Seconds to wait for others to free it.
 
     Raises:
         BlockingIOError: Another process holds it.
         OSError: The file can't be made.
     """
-    descriptor = _lock(path)
+    descriptor = _lock(path, time.monotonic() + wait)
     try:
         yield
     finally:
@@ -64,7 +70,7 @@ def locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _lock(path: Path) -> int:
+def _lock(path: Path, deadline: float) -> int:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
@@ -72,7 +78,12 @@ def _lock(path: Path) -> int:
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(descriptor), os.stat(path)):
                     return descriptor
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                os.close(descriptor)
+                raise
+            time.sleep(0.02)
         except BaseException:
             os.close(descriptor)
             raise
-        os.close(descriptor)  # its holder has removed it since it was opened: the name is another file's now
+        os.close(descriptor)  # its holder may have removed it since it was opened: the name may be another file's

@@ -3,15 +3,16 @@
     python benchmarks/conversion.py FOLDER [--images 20000] [--repeats 3] [--cores 2] [--scratch DIR]
 
 FOLDER holds images, at any depth; as many as are asked for are linked into two class folders, again and again. The
-contestants take turns, and each ratio is of neighbours in time, so that a machine whose speed drifts is fair to all.
-Start-up (imports, the first batch) is left out of the rates; what comes after the last image, as the health report, is
-shown apart. The memory is that of the whole process tree as the command is run, sampled ten times a second.
+contestants take turns, each in a process of its own, and each ratio is of neighbours in time, so that a machine whose
+speed drifts is fair to all. Start-up (imports, the first images) is left out of the rates; what comes after the last
+image, the health report above all, is left out of the first column and counts in the second. The memory is that of the
+whole process tree as the command is run, sampled ten times a second.
 """
 
 import argparse
-import concurrent.futures
 import functools
 import itertools
+import json
 import os
 import shutil
 import statistics
@@ -19,7 +20,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -39,6 +42,9 @@ from pipelines.workplace import claimed
 
 ROOT = Path(__file__).parent.parent
 SUFFIXES = {".jpg", ".jpeg", ".png"}
+WARM_UP = 200  # images
+
+Rates = tuple[float, float]  # images/s without and with what comes after the last image
 
 
 def main() -> None:
@@ -50,9 +56,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--scratch", type=Path, default=None)
+    parser.add_argument("--contestant", choices=CONTESTANTS, help=argparse.SUPPRESS)  # in a process of its own
     options = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])
-    tf.config.threading.set_inter_op_parallelism_threads(options.cores)
+    if options.contestant:
+        print(json.dumps(CONTESTANTS[options.contestant](options.folder, options.scratch, options.cores)))
+        return
     with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
         many = _link(options.folder, Path(scratch) / "many", options.images)
         few = _link(options.folder, Path(scratch) / "few", options.few)
@@ -62,51 +71,49 @@ def main() -> None:
 
 
 def _rates(folder: Path, scratch: Path, options: argparse.Namespace) -> None:
-    files = sorted(str(path) for path in folder.rglob("*.jpg"))
-    shrunk = {"encoding": "jpeg", "resize": "short=256"}
-    contestants: dict[str, Callable[[], tuple[float, float]]] = {
-        "decode at full size": lambda: _bare(files, _decode, options.cores),
-        "keep, all checks": lambda: _converted(folder, scratch, options.cores),
-        "TFDS download_and_prepare": lambda: _tfds(folder, scratch, len(files)),
-        "keep, --check none": lambda: _converted(folder, scratch, options.cores, check="none"),
-        "decode + resize + encode": lambda: _bare(files, _shrink, options.cores),
-        "short=256, jpeg": lambda: _converted(folder, scratch, options.cores, **shrunk),
-    }
-    rates: dict[str, list[float]] = {name: [] for name in contestants}
-    whole: dict[str, list[float]] = {name: [] for name in contestants}
+    rates: dict[str, list[Rates]] = {name: [] for name in CONTESTANTS}
     for _ in range(options.repeats):
-        for name, run in contestants.items():
-            rate, with_end = run()
-            rates[name].append(rate)
-            whole[name].append(with_end)
-            print(f"  {name:28} {rate:8.0f} images/s", file=sys.stderr, flush=True)
-    for name in contestants:
-        median = statistics.median
-        print(f"{name:28} {median(rates[name]):8.0f} images/s median, {median(whole[name]):8.0f} with the reports")
+        for name in CONTESTANTS:
+            command = [sys.executable, __file__, str(folder), "--contestant", name]
+            command += ["--scratch", str(scratch), "--cores", str(options.cores)]
+            shown = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            rates[name].append(json.loads(shown.stdout.splitlines()[-1]))
+            print(f"  {name:28} {rates[name][-1][0]:8.0f} images/s", file=sys.stderr, flush=True)
+    for name, pairs in rates.items():
+        first, second = (statistics.median(column) for column in zip(*pairs, strict=True))
+        print(f"{name:28} {first:8.0f} images/s median, {second:8.0f} with the reports")
     _compare("keep, all checks", "decode at full size", rates, 1.0)
     _compare("keep, --check none", "TFDS download_and_prepare", rates, 2.0)
     _compare("short=256, jpeg", "decode + resize + encode", rates, 0.8)
 
 
-def _compare(ours: str, theirs: str, rates: dict[str, list[float]], target: float) -> None:
-    ratios = [a / b for a, b in zip(rates[ours], rates[theirs], strict=True)]
+def _compare(ours: str, theirs: str, rates: dict[str, list[Rates]], target: float) -> None:
+    ratios = [a[0] / b[0] for a, b in zip(rates[ours], rates[theirs], strict=True)]
     spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
     print(f"{ours} / {theirs}: {statistics.median(ratios):.2f} (median; {spread}), target {target}")
 
 
-def _bare(files: list[str], work: Callable[[str], None], cores: int) -> tuple[float, float]:
-    """Threads that do nothing else; they wait for each other no more than the conversion's do."""
-    with concurrent.futures.ThreadPoolExecutor(cores) as pool:
-        list(pool.map(work, files[:100]))
-        started = time.perf_counter()
-        parts = [files[place::cores] for place in range(cores)]
-        list(pool.map(lambda part: [work(file) for file in part], parts))
-        rate = len(files) / (time.perf_counter() - started)
+def _timed(results: Iterable[object]) -> Rates:
+    """The rate at which results come, from the one after the warm-up on."""
+    count = 0
+    for count, _ in enumerate(results, 1):
+        if count == WARM_UP:
+            started = time.perf_counter()
+    rate = (count - WARM_UP) / (time.perf_counter() - started)
     return rate, rate
 
 
-def _decode(file: str) -> None:
-    tf.io.decode_jpeg(Path(file).read_bytes(), channels=3)
+def _decode(folder: Path, scratch: Path, cores: int) -> Rates:
+    def decode(file: tf.Tensor) -> tf.Tensor:
+        return tf.io.decode_jpeg(tf.io.read_file(file), channels=3)
+
+    files = tf.data.Dataset.from_tensor_slices(_files(folder))
+    return _timed(files.map(decode, num_parallel_calls=cores))
+
+
+def _decode_resize_encode(folder: Path, scratch: Path, cores: int) -> Rates:
+    with ProcessPoolExecutor(cores, get_context("fork")) as pool:
+        return _timed(pool.map(_shrink, _files(folder), chunksize=20))
 
 
 def _shrink(file: str) -> None:
@@ -119,28 +126,29 @@ def _shrink(file: str) -> None:
     tf.io.encode_jpeg(pixels, quality=95).numpy()
 
 
-def _converted(folder: Path, scratch: Path, cores: int, **options: str) -> tuple[float, float]:
+def _converted(folder: Path, scratch: Path, cores: int, **options: str) -> Rates:
     out = scratch / "out"
     shutil.rmtree(out, ignore_errors=True)
     chosen = SourceOptions(source=str(folder))
     wanted = ConvertOptions(out=str(out), **options)
-    times: list[float] = []
-    done: list[int] = []
-
-    def progress(images: int, bytes: int) -> None:
-        times.append(time.perf_counter())
-        done.append(images)
-
+    steps: list[tuple[float, int]] = []  # when so many images were done
     source = open_source(chosen)
     with claimed(wanted.out_path) as place:
-        run = RunOptions(workers=cores)
-        convert(place, source, plan_splits(source, chosen), wanted, chosen.made_by(), run=run, progress=progress)
+        convert(
+            place,
+            source,
+            plan_splits(source, chosen),
+            wanted,
+            chosen.made_by(),
+            run=RunOptions(workers=cores),
+            progress=lambda images, bytes: steps.append((time.perf_counter(), images + (steps[-1][1] if steps else 0))),
+        )
     ended = time.perf_counter()
-    total = sum(done)
-    return total / (times[-1] - times[0]), total / (ended - times[0])
+    started, warm = next(step for step in steps if step[1] >= WARM_UP)
+    last, total = steps[-1]
+    return (total - warm) / (last - started), (total - warm) / (ended - started)
 
 
-@functools.cache
 def _photos(folder: Path) -> type:
     """The builder that a user of TFDS writes for a folder of class folders: the files' bytes, as they are."""
     import tensorflow_datasets as tfds
@@ -165,14 +173,28 @@ def _photos(folder: Path) -> type:
     return Photos
 
 
-def _tfds(folder: Path, scratch: Path, images: int) -> tuple[float, float]:
+def _tfds(folder: Path, scratch: Path, cores: int) -> Rates:
     out = scratch / "tfds"
     shutil.rmtree(out, ignore_errors=True)
     builder = _photos(folder)(data_dir=str(out))
     started = time.perf_counter()
     builder.download_and_prepare()
-    rate = images / (time.perf_counter() - started)
+    rate = len(_files(folder)) / (time.perf_counter() - started)
     return rate, rate
+
+
+CONTESTANTS: dict[str, Callable[[Path, Path, int], Rates]] = {
+    "decode at full size": _decode,
+    "keep, all checks": _converted,
+    "TFDS download_and_prepare": _tfds,
+    "keep, --check none": functools.partial(_converted, check="none"),
+    "decode + resize + encode": _decode_resize_encode,
+    "short=256, jpeg": functools.partial(_converted, encoding="jpeg", resize="short=256"),
+}
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(str(path) for path in folder.rglob("*.jpg"))
 
 
 def _memory(few: Path, many: Path, scratch: Path, options: argparse.Namespace) -> None:

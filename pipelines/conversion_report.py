@@ -56,7 +56,7 @@ def describe(manifest: Manifest) -> str:
     shards = [shard for split in manifest.splits.values() for shard in split.shards]
     shape = "sizes differ" if manifest.image_shape is None else "{} x {} pixels".format(*manifest.image_shape)
     colour = "grey" if manifest.channels == 1 else "colour"
-    stored = {"keep": "files as they were", "jpeg": "JPEG", "png": "PNG", "raw": "raw pixels"}[manifest.encoding]
+    stored = {"keep": "JPEG and PNG", "jpeg": "JPEG", "png": "PNG", "raw": "raw pixels"}[manifest.encoding]
     megabytes = sum(shard.bytes for shard in shards) / 1e6
     lines.append(f"  {stored}, {colour}, {shape}; {len(shards)} shards, {megabytes:,.1f} MB")
     if manifest.oriented:

@@ -2,7 +2,9 @@
 
 import contextlib
 import errno
+import itertools
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from pipelines import finish, journal, shards
 from pipelines.convert_options import ConvertOptions, RunOptions
 from pipelines.finish import Converted
 from pipelines.form import Form
+from pipelines.handover import Buffer, buffers
 from pipelines.health.moments import sample_places
 from pipelines.journal import FinishedShard
 from pipelines.ordered import in_order
@@ -20,9 +23,10 @@ from pipelines.prepare import Preparer
 from pipelines.resume import listing_fingerprint, resume
 from pipelines.shards import ShardWriter
 from pipelines.sources.source import Source, Unreadable
+from pipelines.workforce import Submit, workforce
 from pipelines.workplace import Unfinished, Workplace
 
-_CHUNK_BYTES, _CHUNK_IMAGES = 10**6, 64
+_CHUNK_BYTES, _CHUNK_IMAGES = 2 * 10**6, 128
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
@@ -76,42 +80,41 @@ def convert(
         )
         with _leaving_what_is_of_use(place):
             lost: list[tuple[int, str]] = []
-            for split, positions in plan.splits.items():
-                done = [shard for shard in kept if shard.split == split]
-                progress(sum(shard.examples + len(shard.skipped) for shard in done), sum(shard.bytes for shard in done))
-                lost += _write_split(place, preparer, split, positions, done, options, run, progress)
+            # A chunk's buffer is free again when the chunks ahead of it have been handed out.
+            with buffers(2 * run.threads + 1) as room, workforce(preparer, run.threads, room) as submit:
+                for split, positions in plan.splits.items():
+                    done = [shard for shard in kept if shard.split == split]
+                    examples = sum(shard.examples + len(shard.skipped) for shard in done)
+                    progress(examples, sum(shard.bytes for shard in done))
+                    lost += _write_split(place, source, split, positions, done, options, submit, room, progress)
             return finish.finish(place, source, plan, preparer.form, made_by, lost)
 
 
 def _write_split(
     place: Workplace,
-    preparer: Preparer,
+    source: Source,
     split: str,
     positions: np.ndarray,
     done: Sequence[FinishedShard],
     options: ConvertOptions,
-    run: RunOptions,
+    submit: Submit,
+    buffers: Sequence[Buffer],
     progress: Callable[[int, int], None],
 ) -> list[tuple[int, str]]:
     """Writes the shards of a split that are not `done`; returns the images that could not be, and are in no shard."""
-    source = preparer.source
-    start = done[-1].stop if done else 0
-    chunks = _chunks(positions[start:], source)
+    position = done[-1].stop if done else 0
     writer = ShardWriter(place, split, len(source.classes), len(done), shards.SHARD_BYTES)
-    position = start
+    tasks = zip(_chunks(positions[position:], source), itertools.cycle(range(len(buffers))), strict=False)
     try:
-        with contextlib.closing(in_order(lambda chunk: preparer(split, chunk), chunks, run.threads)) as results:
-            for chunk, images in results:
-                written = 0
+        results = in_order(lambda task: submit(split, *task), tasks, ahead=len(buffers) - 1)
+        with contextlib.closing(results):
+            for (chunk, number), images in results:
                 for at, image in zip(chunk, images, strict=True):
                     if isinstance(image, Unreadable):
                         _refuse_or_go_on(source.where(at), image.reason, options)
-                        writer.skip(at, image.reason)
-                    else:
-                        writer.write(image, position)
-                        written += len(image.record)
-                    position += 1
-                progress(len(chunk), written)
+                writer.write(buffers[number], chunk, images, position)
+                position += len(chunk)
+                progress(len(chunk), sum(image.bytes for image in images if not isinstance(image, Unreadable)))
         return writer.close(len(positions))
     except BaseException:
         writer.abandon()
@@ -140,7 +143,7 @@ def _refuse_or_go_on(file: str, reason: str, options: ConvertOptions) -> None:
             "Expected a whole JPEG, PNG, BMP or GIF image",
             file=file,
             error=reason,
-            do="Repair the file, remove it, or leave it out with --on-error skip.",
+            do="Repair the file, remove it, or let it be skipped: --on-error skip.",
         )
 
 
@@ -160,7 +163,7 @@ def _sampled(splits: dict[str, np.ndarray], seed: int) -> frozenset[int]:
 
 @contextlib.contextmanager
 def _room(place: Workplace) -> Iterator[None]:
-    """Says in our words that the disk is full."""
+    """Says in our words that the disk is full, or that the system has ended a worker."""
     try:
         yield
     except OSError as error:
@@ -169,6 +172,11 @@ def _room(place: Workplace) -> Iterator[None]:
         raise Unfinished(
             f"Expected room to write {place.out}. Received: error={error.strerror!r}. "
             "Make room, and give the same command again: it goes on from the shards that are finished."
+        ) from None
+    except BrokenExecutor:
+        raise Unfinished(
+            f"Expected the workers of {place.out} to live: one was killed, perhaps for want of memory. "
+            "Give the same command again with fewer --workers: it goes on from the shards that are finished."
         ) from None
 
 

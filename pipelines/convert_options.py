@@ -31,7 +31,7 @@ class ConvertOptions:
     check: Literal["decode", "none"] = option(
         "decode", help="decode every image, to find broken files, duplicates and what else is wrong; or do not"
     )
-    on_error: Literal["skip", "fail"] = option("fail", help="at a file that can't be used: refuse, or skip and name it")
+    on_error: Literal["skip", "fail"] = option("skip", help="at a file that can't be used: skip and name it, or refuse")
     max_pixels: int = option(100_000_000, help="images that claim more are not decoded, and count as errors")
 
     def __post_init__(self) -> None:

@@ -1,29 +1,31 @@
-"""Work done by all cores at once, and handed out in order."""
+"""Work done by others at once, and handed out in order."""
 
 import collections
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import TypeVar
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
-def in_order(work: Callable[[Task], Result], tasks: Iterable[Task], threads: int) -> Iterator[tuple[Task, Result]]:
-    """Yields each task with what `work` makes of it, in the tasks' order; a few are worked on ahead.
+def in_order(
+    submit: Callable[[Task], Future[Result]], tasks: Iterable[Task], ahead: int
+) -> Iterator[tuple[Task, Result]]:
+    """Yields each task with what comes of it, in the tasks' order, while up to `ahead` others are worked on.
 
-    To be closed when it is left early (`contextlib.closing`): no thread outlives that.
+    To be closed when it is left early (`contextlib.closing`): what has not begun by then never does.
     """
     pending: collections.deque[tuple[Task, Future[Result]]] = collections.deque()
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for task in tasks:
-                pending.append((task, pool.submit(work, task)))
-                if len(pending) > 2 * threads:
-                    done, future = pending.popleft()
-                    yield done, future.result()
-            while pending:
+    try:
+        for task in tasks:
+            pending.append((task, submit(task)))
+            if len(pending) > ahead:
                 done, future = pending.popleft()
                 yield done, future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        while pending:
+            done, future = pending.popleft()
+            yield done, future.result()
+    finally:
+        for _, future in pending:
+            future.cancel()

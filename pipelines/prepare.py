@@ -2,12 +2,14 @@
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
+from pipelines import exif
 from pipelines.encoded import Encoded, encode_file, encode_pixels
 from pipelines.form import Form
 from pipelines.header import Header, UndecodableError, read_header
@@ -21,24 +23,25 @@ Seen = TypeVar("Seen")
 _CPU = "/CPU:0"  # the ops exist nowhere else
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """An image ready to be written."""
 
     record: bytes
+    label: int
     height: int  # as shown
     width: int
     grey: bool
-    observation: Observation
+    oriented: bool  # whether it came with an EXIF orientation other than upright
+    observed: str  # its `Observation`, a line of JSON
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Preparer:
-    """Turns places of a source into records. Several threads may use it at once: decoding frees the interpreter."""
+    """Turns places of a source into records. Several threads may use it at once."""
 
     source: Source
     form: Form
-    checked: bool  # whether files kept as they are must decode, and pictures are hashed
+    checked: bool  # whether files kept as they are must decode, and files and pictures are hashed
     max_pixels: int
     sampled: frozenset[int]  # places whose pixels are summed up in full
 
@@ -52,15 +55,16 @@ class Preparer:
         with tf.device(_CPU):
             looks = [self._look(place, image) for place, image in zip(places, raw, strict=True)]
         good = [at for at, look in enumerate(looks) if not isinstance(look, Unreadable)]
-        digests = [_sha256(raw[at]) for at in good]
+        digests = [_sha256(raw[at]) if self.checked else None for at in good]
         hashes = [_of_small(perceptual_hash, looks[at]) for at in good]
         tinies = [_of_small(tiny_picture, looks[at]) for at in good]
         records = [self._record(places[at], looks[at]) for at in good]
         prepared: list[Prepared | Unreadable] = list(looks)
         for at, record, digest, phash, tiny in zip(good, records, digests, hashes, tinies, strict=True):
-            look = looks[at]
-            seen = self._observation(split, places[at], look, digest, phash, tiny)
-            prepared[at] = Prepared(record, look.encoded.height, look.encoded.width, look.encoded.grey, seen)
+            look, label = looks[at], int(self.source.labels[places[at]])
+            seen = json.dumps(self._observation(split, places[at], look, digest, phash, tiny).to_json())
+            image, oriented = look.encoded, look.header.orientation != exif.UPRIGHT
+            prepared[at] = Prepared(record, label, image.height, image.width, image.grey, oriented, seen)
         return prepared
 
     def _look(self, place: int, image: bytes | np.ndarray | Unreadable) -> "_Look | Unreadable":
@@ -87,7 +91,7 @@ class Preparer:
         return serialize(look.encoded.data, int(self.source.labels[place]), self.source.ids[place], orientation)
 
     def _observation(
-        self, split: str, place: int, look: "_Look", sha256: str, phash: int | None, tiny: bytes | None
+        self, split: str, place: int, look: "_Look", sha256: str | None, phash: int | None, tiny: bytes | None
     ) -> Observation:
         return Observation(
             place=place,

@@ -3,21 +3,25 @@
 import dataclasses
 import errno
 import hashlib
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
 
 from base.files import sync, write_text
-from pipelines import exif, journal
+from pipelines import journal
+from pipelines.handover import Buffer
 from pipelines.journal import FinishedShard
-from pipelines.prepare import Prepared
+from pipelines.sources.source import Unreadable
+from pipelines.workforce import Handed
 from pipelines.workplace import Workplace
 
 SHARD_BYTES = 128 * 10**6
-_FRAME = 16  # TFRecord adds length and two checksums to each record
+_FRAME = 16  # bytes that TFRecord adds to each record: its length and two checksums
+
+Result = TypeVar("Result")
 
 
 class ShardWriter:
@@ -40,24 +44,33 @@ class ShardWriter:
         self._sealer = ThreadPoolExecutor(1)
         self._sealing: Future[None] | None = None
 
-    def write(self, prepared: Prepared, position: int) -> None:
-        """Appends a record, that of the image at `position` in the split's order.
+    def write(
+        self, buffer: Buffer, places: Sequence[int], images: Sequence[Handed | Unreadable], position: int
+    ) -> None:
+        """Appends the records of a chunk of images, and notes those that can't be written.
+
+        Args:
+            buffer: Where the records stand, one after the other.
+            places: Of the images, in the source.
+            images: What came of each.
+            position: Of the first one in the split's order.
 
         Raises:
-            OSError: The disk is full, or what else may keep it from being written.
+            OSError: The disk is full, or what else may keep them from being written.
         """
-        size = len(prepared.record) + _FRAME
-        if self._writer is not None and self._open.bytes + size > self._shard_bytes:
-            self._finish(position)
-        if self._writer is None:
-            path = self._place.shard(self._split, self._number)
-            self._writer = _written(lambda: tf.io.TFRecordWriter(str(path)))
-        _written(lambda: self._writer.write(prepared.record))
-        self._open.add(prepared, size)
-
-    def skip(self, place: int, reason: str) -> None:
-        """Notes an image that can't be written, in the order of the others."""
-        self._open.skipped.append((place, reason))
+        records = buffer.read([image.bytes for image in images if not isinstance(image, Unreadable)])
+        for at, (place, image) in enumerate(zip(places, images, strict=True), position):
+            if isinstance(image, Unreadable):
+                self._open.skipped.append((place, image.reason))
+                continue
+            if self._writer is not None and self._open.bytes + image.bytes + _FRAME > self._shard_bytes:
+                self._finish(at)
+            if self._writer is None:
+                path = self._place.shard(self._split, self._number)
+                self._writer = _written(lambda path=path: tf.io.TFRecordWriter(str(path)))
+            record = next(records)
+            _written(lambda record=record: self._writer.write(record))
+            self._open.add(image)
 
     def close(self, stop: int) -> list[tuple[int, str]]:
         """Closes the last shard, and waits until all are on the disk.
@@ -98,8 +111,7 @@ class ShardWriter:
         sync(path)
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        lines = (json.dumps(prepared) for prepared in shard.observations)
-        write_text(self._place.observed(self._split, number), "".join(f"{line}\n" for line in lines))
+        write_text(self._place.observed(self._split, number), "".join(f"{line}\n" for line in shard.observed))
         sync(self._place.shards)
         counts = np.bincount(shard.labels, minlength=self._classes)
         journal.append(
@@ -127,25 +139,25 @@ class _OpenShard:
 
     bytes: int = 0
     labels: list[int] = dataclasses.field(default_factory=list)
-    observations: list[list] = dataclasses.field(default_factory=list)
+    observed: list[str] = dataclasses.field(default_factory=list)
     skipped: list[tuple[int, str]] = dataclasses.field(default_factory=list)
     grey: bool = True
     shapes: set[tuple[int, int]] = dataclasses.field(default_factory=set)
     oriented: int = 0
 
-    def add(self, prepared: Prepared, size: int) -> None:
-        self.bytes += size
-        self.labels.append(prepared.observation.label)
-        self.observations.append(prepared.observation.to_json())
-        self.grey = self.grey and prepared.grey
-        self.oriented += prepared.observation.orientation != exif.UPRIGHT
+    def add(self, image: Handed) -> None:
+        self.bytes += image.bytes + _FRAME
+        self.labels.append(image.label)
+        self.observed.append(image.observed)
+        self.grey = self.grey and image.grey
+        self.oriented += image.oriented
         if len(self.shapes) < 2:
-            self.shapes.add((prepared.height, prepared.width))
+            self.shapes.add((image.height, image.width))
 
 
-def _written(action: Callable):
-    """Calls `action`, and makes what TensorFlow says of files an `OSError`, as everybody else's is."""
+def _written(write: Callable[[], Result]) -> Result:
+    """What `write` gives; TensorFlow's errors become those that everybody else has for a full disk."""
     try:
-        return action()
+        return write()
     except tf.errors.OpError as error:
         raise OSError(errno.EIO, error.message) from None

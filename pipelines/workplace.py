@@ -18,6 +18,8 @@ from pathlib import Path
 from base.errors import InputError, input_error
 from base.files import locked, sync
 
+_LAST_BREATH = 2.0  # seconds: the workers of a conversion that was killed end a little later than it
+
 
 class Unfinished(InputError):
     """What stops a conversion that can go on later: what it has finished stays."""
@@ -87,7 +89,7 @@ def claimed(out: Path) -> Iterator[Workplace]:
     out.parent.mkdir(parents=True, exist_ok=True)
     place = Workplace(out)
     try:
-        with locked(out.with_name(f".{out.name}.lock")):
+        with locked(out.with_name(f".{out.name}.lock"), wait=_LAST_BREATH):
             place.mend()
             yield place
     except BlockingIOError:

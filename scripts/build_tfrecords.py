@@ -54,7 +54,7 @@ def _build(place: Workplace, chosen: SourceOptions, options: ConvertOptions, how
 
     source = open_source(chosen)
     plan = plan_splits(source, chosen)
-    found = f"{chosen.source}: {len(source.ids):,} images of {len(source.classes)} classes"
+    found = f"{chosen.source}: {len(source.ids) + len(source.problems):,} images of {len(source.classes)} classes"
     print(found, *plan.notes, sep="\n  ", flush=True)
 
     total = sum(map(len, plan.splits.values()))

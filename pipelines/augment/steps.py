@@ -137,7 +137,7 @@ class RandomResizedCrop(Geometric):
 
     def scaled(self, strength: float) -> Self:
         """See `Step.scaled`."""
-        low, high = (max(1 - (1 - share) * strength, 0.0001) for share in self.area)
+        low, high = (max(share + (1 - share) * (1 - strength), 0.0001) for share in self.area)
         return dataclasses.replace(self, area=(low, high), aspect=_about_one(self.aspect, strength))
 
 

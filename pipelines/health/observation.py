@@ -17,7 +17,7 @@ class Observation:
     id: str
     group: str | None
     bytes: int  # of the file as found; of the pixels where the source has arrays
-    sha256: str  # hex, of these bytes
+    sha256: str | None  # hex, of these bytes; None where it was not asked for
     width: int  # in pixels, as stored: an orientation from 5 to 8 turns it by 90 degrees
     height: int
     channels: int  # as stored: 1 to 4

@@ -36,12 +36,14 @@ class Health:
 
     def summary(self) -> list[str]:
         """The findings in a line each, as the command prints them."""
+        compared = any(one.sha256 for one in self.observations)
+        blind = "" if compared or not self.observations else "; images were not compared (--check none)"
         if not self.findings:
-            return ["health: nothing found"]
+            return [f"health: nothing found{blind}"]
         counts = {level: sum(finding.level == level for finding in self.findings) for level in LEVELS}
         plural = {level: "" if count == 1 or level == "serious" else "s" for level, count in counts.items()}
         shown = ", ".join(f"{count} {level}{plural[level]}" for level, count in counts.items() if count)
-        lines = [f"health: {shown}; see {HTML_NAME}"]
+        lines = [f"health: {shown}; see {HTML_NAME}{blind}"]
         for finding in self.findings:
             images = f" ({finding.images:,})" if finding.images else ""
             lines.append(f"  {finding.level:<8} {finding.title}{images}")

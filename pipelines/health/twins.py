@@ -38,7 +38,7 @@ def find_twins(
     they decoded to compare their pixels; images without contrast, which have no near duplicates, are compared too.
 
     Args:
-        observations: `[N]`; without hashes only bytes are compared.
+        observations: `[N]`; what has no hash of its kind is not compared by it.
         pixel_digests: Places in the source -> digests of those that can be decoded.
     """
     same_bytes = first_alike(one.sha256 or place for place, one in enumerate(observations))

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -51,3 +52,20 @@ def test_a_lock_is_not_held_on_a_file_that_its_last_holder_has_removed(tmp_path,
     monkeypatch.setattr(files.fcntl, "flock", late)
     with files.locked(path), pytest.raises(BlockingIOError), files.locked(path):
         pass
+
+
+def test_a_lock_is_waited_for_as_long_as_its_holder_lives_and_no_longer_than_asked(tmp_path):
+    path = tmp_path / "lock"
+    child = os.fork()
+    if child == 0:
+        with files.locked(path):
+            time.sleep(0.3)
+        os._exit(0)
+    while not path.exists():
+        time.sleep(0.01)
+    with files.locked(path, wait=10):
+        os.waitpid(child, 0)
+    started = time.monotonic()
+    with files.locked(path), pytest.raises(BlockingIOError), files.locked(path, wait=0.2):
+        pass
+    assert 0.2 <= time.monotonic() - started < 5

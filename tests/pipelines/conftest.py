@@ -80,7 +80,7 @@ def fill(images: Images):
 def convert_into():
     """Converts as the command does, `convert_into(source, out, encoding="png", ...)`; returns the manifest."""
 
-    def convert_into(source, out: Path, *, workers=2, seed=0, hold_out="validation=0.1", on_error="skip", **options):
+    def convert_into(source, out: Path, *, workers=2, seed=0, hold_out="validation=0.1", **options):
         from pipelines.convert import convert
         from pipelines.convert_options import ConvertOptions, RunOptions
         from pipelines.plan import plan_splits
@@ -89,7 +89,7 @@ def convert_into():
         from pipelines.workplace import claimed
 
         chosen = SourceOptions(source=str(source), seed=seed, hold_out=hold_out)
-        wanted = ConvertOptions(out=str(out), on_error=on_error, **options)
+        wanted = ConvertOptions(out=str(out), **options)
         listed = open_source(chosen)
         made_by = {**chosen.made_by(), **wanted.made_by()}
         with claimed(wanted.out_path) as place:

@@ -1,6 +1,7 @@
 import hashlib
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -124,8 +125,9 @@ def test_the_bytes_do_not_depend_on_the_number_of_workers(tmp_path, fill, conver
 
 def test_no_more_than_a_few_tasks_are_worked_on_ahead():
     begun, ahead = [], []
-    for task, _ in ordered.in_order(begun.append, range(500), threads=2):
-        ahead.append(len(begun) - task)
+    with ThreadPoolExecutor(2) as pool:
+        for task, _ in ordered.in_order(lambda task: pool.submit(begun.append, task), range(500), ahead=4):
+            ahead.append(len(begun) - task)
     assert len(begun) == 500 and max(ahead) <= 6
 
 

@@ -16,8 +16,9 @@ from pipelines.workplace import Workplace, claimed
 
 ROOT = pathlib.Path(__file__).parents[2]
 SHARD_BYTES = 2000
-# Imports TensorFlow once, and forks a process for each command that it is sent. The command has shards of a few images;
-# it may be limited in the size of files, and may send itself a signal before or after a certain call.
+# Imports TensorFlow once, and forks a process for each command that it is sent, which forks workers, as it does when it
+# is run by itself. The command has shards of a few images; it may be limited in the size of files, and may send itself
+# a signal before or after a certain call.
 SERVER = f"""
 import json, os, resource, sys
 import tensorflow, tensorflow_datasets
@@ -25,6 +26,7 @@ from pipelines import convert, finish, journal, shards, workplace
 from scripts import build_tfrecords
 
 shards.SHARD_BYTES = {SHARD_BYTES}
+convert._CHUNK_IMAGES = 4
 
 def signalled(number, when, place, name, times):
     module = eval(place)
@@ -149,7 +151,7 @@ def test_a_signal_leaves_what_is_finished_and_says_so(tmp_path, source, whole, c
 def test_a_full_disk_is_one_clear_line_and_the_conversion_goes_on_when_there_is_room(
     tmp_path, source, whole, convert_into, run
 ):
-    for limit in (5000, 1200):  # too little for the journal of all shards, and for a single one
+    for limit in (5000, 1000):  # too little for the journal of all shards, and for the images of one
         full = run(source, tmp_path / "out", limit=limit)
         error = full.stderr.splitlines()[-1]
         assert full.returncode == 2 and "Traceback" not in full.stderr, full.stderr

@@ -64,7 +64,7 @@ def test_a_folder_of_photos_becomes_a_dataset_and_the_numbers_add_up(tmp_path, p
         "quality": None,
         "channels": None,
         "check": "decode",
-        "on_error": "fail",
+        "on_error": "skip",
         "max_pixels": 100_000_000,
     }
 
@@ -166,8 +166,8 @@ def _spoil(photos, path, content):
 def test_a_file_that_is_no_whole_image_is_named(tmp_path, photos, capsys, path, content, reason):
     _spoil(photos, path, content)
     name = repr(path)[1:-1].split("/")[-1]
-    _refused(capsys, tmp_path / "set", [name, reason], photos)
-    assert _build(photos, "--out", tmp_path / "set", "--on-error", "skip") == SUCCESS
+    _refused(capsys, tmp_path / "set", [name, reason], photos, "--on-error", "fail")
+    assert _build(photos, "--out", tmp_path / "set") == SUCCESS
     shown = capsys.readouterr().out
     assert name in shown and reason in shown and "21 images found, 20 converted, 1 skipped" in shown
 

@@ -25,10 +25,10 @@ def test_every_step_has_defaults_a_name_of_its_own_and_fades_with_its_strength()
 
 
 def test_strength_widens_every_range():
-    policy = AugmentOptions(augment="rotation,shift,random_resized_crop", augment_strength=0.5).policy()
-    assert policy.steps[0] == steps.Rotation(degrees=7.5)
-    assert policy.steps[1] == steps.Shift(width=0.05, height=0.05)
-    assert policy.steps[2].area == pytest.approx((0.54, 1.0))
+    policy = AugmentOptions(augment="random_resized_crop,rotation,shift", augment_strength=0.5).policy()
+    assert policy.steps[1] == steps.Rotation(degrees=7.5)
+    assert policy.steps[2] == steps.Shift(width=0.05, height=0.05)
+    assert policy.steps[0].area == pytest.approx((0.54, 1.0))
     assert AugmentOptions(augment="rotation", augment_strength=0.0).policy() is None
     assert AugmentOptions().policy() is None
 

@@ -8,9 +8,10 @@ import tensorflow as tf
 from pipelines.augment.warp import warp
 
 GENERATOR = np.random.default_rng(0)
-TURNED = [[0.9, -0.5, 1.3], [0.4, 1.2, -2.7]]
+# None of their places lies half way between two pixels, where rounding would decide.
+TURNED = [[0.913, -0.527, 1.317], [0.411, 1.207, -2.719]]
 FAR = [[1.0, 0.0, 40.0], [0.0, 1.0, -35.0]]
-STRETCHED = [[0.6, 0.0, 1.3], [0.0, -1.7, -2.2]]
+STRETCHED = [[0.613, 0.0, 1.317], [0.0, -1.719, -2.213]]
 
 
 def _inside(pixel, size, fill):

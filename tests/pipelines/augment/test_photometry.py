@@ -13,11 +13,15 @@ from pipelines.augment.erasing_steps import ERASING_STEPS, Cutout, RandomErasing
 from pipelines.augment.pixel_steps import (
     PIXEL_STEPS,
     Brightness,
+    ChannelShift,
+    ColorJitter,
     Contrast,
+    Equalize,
     Grayscale,
     Hue,
     Posterize,
     Saturation,
+    Sharpness,
     Solarize,
 )
 from pipelines.augment.policy_steps import POLICY_STEPS, AutoAugment, RandAugment, TrivialAugment
@@ -29,7 +33,7 @@ JUMPING = (RandAugment, TrivialAugment, AutoAugment)  # besides, those that roun
 def _photos(count: int, height: int, width: int, channels: int) -> np.ndarray:
     """Smooth shading, edges and grain, each image with a range of values of its own: uint8 `[count, H, W, C]`."""
     rng = np.random.default_rng(0)
-    y, x = np.mgrid[0:1:height * 1j, 0:1:width * 1j][:, None, :, :, None]
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j][:, None, :, :, None]
     slope = rng.uniform(-1, 1, (2, count, 1, 1, channels))
     image = 0.5 + 0.3 * (slope[0] * x + slope[1] * y) + 0.2 * (np.hypot(x - 0.5, y - 0.4) < 0.3)
     image = image * rng.uniform(0.5, 1, (count, 1, 1, 1)) + rng.normal(0, 0.03, (count, height, width, channels))
@@ -56,9 +60,8 @@ def test_the_blends_are_pillows_to_a_grey_level(factor):
         (neighbours.sharpened, ImageEnhance.Sharpness),
     ):
         theirs = [np.asarray(enhancement(Image.fromarray(photo)).enhance(factor)) for photo in photos]
-        # Pillow rounds the grey, and then cuts off the fraction.
-        assert np.abs(ours(images, factors).numpy() - theirs).max() <= 2.0, enhancement
-        assert np.abs(ours(images, factors).numpy() - theirs).mean() <= 1.0, enhancement
+        # Pillow rounds what it blends with, and cuts the fraction off the result.
+        assert np.abs(ours(images, factors).numpy() - theirs).max() <= 1.001 + 0.5 * abs(1 - factor), enhancement
 
 
 def test_the_tables_are_pillows_to_the_bit_or_to_its_rounding():
@@ -141,22 +144,31 @@ def test_a_cutout_is_a_square_about_its_pixel_cut_off_at_the_edge():
     assert np.array_equal(images, expected)
 
 
-@pytest.mark.parametrize("channels", [1, 3, 4])
-def test_every_step_gives_the_same_eagerly_in_a_dataset_and_compiled(channels):
+def _agree_however_run(steps, channels: int) -> None:
     photos = _photos(9, 22, 17, channels)  # neither square nor a whole number of parts
 
     def all_steps(photos: tf.Tensor, index: tf.Tensor) -> list[tf.Tensor]:
-        return [_drawn(step, tf.cast(photos, tf.float32), index) for step in STEPS]
+        draws = draws_of(7, tf.zeros_like(index), index)
+        return [photometry.apply(step, tf.cast(photos, tf.float32), photometry.draw(step, draws)) for step in steps]
 
     index = tf.range(9, dtype=tf.int64)
     eager = all_steps(photos, index)
     mapped = next(iter(tf.data.Dataset.from_tensors((photos, index)).map(lambda *batch: tuple(all_steps(*batch)))))
     compiled = tf.function(all_steps, jit_compile=True)(photos, index)
-    for step, *results in zip(STEPS, eager, mapped, compiled, strict=True):
+    for step, *results in zip(steps, eager, mapped, compiled, strict=True):
         assert results[0].shape == photos.shape and np.isfinite(results[0]).all()
         assert float(tf.reduce_min(results[0])) >= 0 and float(tf.reduce_max(results[0])) <= 255
         for result in results[1:]:
             assert _differing(result, results[0], by=1) <= (0.001 if isinstance(step, JUMPING) else 0), step
+
+
+def test_every_step_gives_the_same_eagerly_in_a_dataset_and_compiled():
+    _agree_however_run([cls() for cls in (*PIXEL_STEPS, *ERASING_STEPS, TrivialAugment)], 3)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_so_do_those_that_deal_with_channels_on_one_and_on_four(channels):
+    _agree_however_run([ColorJitter(), Equalize(), Sharpness(), ChannelShift(), TrivialAugment()], channels)
 
 
 def test_an_image_is_the_same_alone_as_in_a_batch_and_each_is_drawn_for_itself():

@@ -1,5 +1,6 @@
 """The one warp: every geometric step of an augmentation, applied as a single gather that XLA compiles."""
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import tensorflow as tf
@@ -49,11 +50,20 @@ def warp(
     if not aligned:
         x, y = x + m[:, 0, 1] * rows, y + m[:, 1, 0] * columns
     of = tf.range(tf.shape(images)[0]) if of is None else of
-    values = _gathered(images, of, _taps(x, width, fill, interpolation), _taps(y, height, fill, interpolation))
+    seen = None
     if fill == "constant":
         seen = _coverage(x, width, interpolation) * _coverage(y, height, interpolation)
-        values = fill_value + (values - fill_value) * seen[..., tf.newaxis]
-    return tf.cast(values, dtype)
+    x, y = _taps(x, width, fill, interpolation), _taps(y, height, fill, interpolation)
+    first = _whole(y.first * width + x.first) + (of * (height * width))[:, tf.newaxis, tf.newaxis]
+    flat = tf.reshape(images, [-1, images.shape[3]])
+
+    def shown(places: _Places) -> tf.Tensor:
+        values = _interpolated(flat, places, width)
+        if places.seen is not None:
+            values = fill_value + (values - fill_value) * places.seen[..., tf.newaxis]
+        return tf.cast(values, dtype)
+
+    return _in_parts(shown, _Places(first, x.step, x.share, y.step, y.share, seen), dtype)
 
 
 class _Taps(NamedTuple):
@@ -89,20 +99,42 @@ def _coverage(place: tf.Tensor, size: int, interpolation: Interpolation) -> tf.T
     return tf.clip_by_value(tf.minimum(place + 1, size - place), 0.0, 1.0)
 
 
-def _gathered(images: tf.Tensor, of: tf.Tensor, x: _Taps, y: _Taps) -> tf.Tensor:
-    height, width, channels = images.shape[1:]
-    flat = tf.reshape(images, [-1, channels])
-    first = _whole(y.first * width + x.first) + (of * (height * width))[:, tf.newaxis, tf.newaxis]
+class _Places(NamedTuple):
+    """What is seen at each of the output's places; broadcast against each other to `[N, height, width]`."""
 
+    first: tf.Tensor  # int32: the upper left of four pixels, counted through all images
+    x_step: tf.Tensor | int
+    x_share: tf.Tensor | None
+    y_step: tf.Tensor | int
+    y_share: tf.Tensor | None
+    seen: tf.Tensor | None  # float32: how much of it is image; None: all
+
+
+def _in_parts(shown: Callable[[_Places], tf.Tensor], places: _Places, dtype: tf.DType) -> tf.Tensor:
+    """The images of a batch, half of them at a time where there are two halves.
+
+    What goes into a loop XLA has to compute before it, with vector instructions; left to itself it computes the places
+    among the loads, one by one: 6.2 ms of a CPU instead of 5.2 for 64 images of 96x96x3.
+    """
+    batch = places.first.shape[0]
+    if batch is None or batch % 2:
+        return shown(places)
+    tensors = {name: value for name, value in places._asdict().items() if isinstance(value, tf.Tensor)}
+    halves = {name: tf.reshape(value, [2, batch // 2, *value.shape[1:]]) for name, value in tensors.items()}
+    values = tf.map_fn(lambda half: shown(places._replace(**half)), halves, fn_output_signature=dtype)
+    return tf.reshape(values, [batch, *values.shape[2:]])
+
+
+def _interpolated(flat: tf.Tensor, places: _Places, width: int) -> tf.Tensor:
     def values(offset: tf.Tensor | int) -> tf.Tensor:
-        return tf.cast(tf.gather(flat, first + offset), tf.float32)
+        return tf.cast(tf.gather(flat, places.first + offset), tf.float32)
 
     def row(offset: tf.Tensor | int) -> tf.Tensor:
-        if x.share is None:
+        if places.x_share is None:
             return values(offset)
-        return _between(values(offset), values(offset + x.step), x.share)
+        return _between(values(offset), values(offset + places.x_step), places.x_share)
 
-    return row(0) if y.share is None else _between(row(0), row(y.step * width), y.share)
+    return row(0) if places.y_share is None else _between(row(0), row(places.y_step * width), places.y_share)
 
 
 def _between(first: tf.Tensor, second: tf.Tensor, share: tf.Tensor) -> tf.Tensor:

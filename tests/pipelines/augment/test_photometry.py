@@ -153,7 +153,9 @@ def _agree_however_run(steps, channels: int) -> None:
 
     index = tf.range(9, dtype=tf.int64)
     eager = all_steps(photos, index)
-    mapped = next(iter(tf.data.Dataset.from_tensors((photos, index)).map(lambda *batch: tuple(all_steps(*batch)))))
+    mapped = next(
+        iter(tf.data.Dataset.from_tensor_slices((photos, index)).batch(9).map(lambda *batch: tuple(all_steps(*batch))))
+    )
     compiled = tf.function(all_steps, jit_compile=True)(photos, index)
     for step, *results in zip(steps, eager, mapped, compiled, strict=True):
         assert results[0].shape == photos.shape and np.isfinite(results[0]).all()

@@ -17,13 +17,14 @@ from models.heads import Head
 from models.training.feed import Feed
 from models.training.hardware import Hardware
 from models.training.optimizers import build_optimizer
-from models.training.options import OptimizerOptions
+from models.training.options import OptimizerOptions, TrainingOptions
 from models.training.trainer import compile_model
 from pipelines import reader
 from pipelines.augment.augmentation import Augmentation
 from pipelines.augment.policy import Policy
 from pipelines.input_options import InputSpec
 from pipelines.manifest import Manifest
+from pipelines.synthetic import constant_batches, synthetic_batch
 
 _NAMED_VERSIONS = ("tensorflow", "keras", "numpy", "millrace")
 
@@ -64,6 +65,28 @@ class Data:
         if name not in self._loaded:
             self._loaded[name] = reader.load(self._folder, self._manifest, name, self._spec)
         return self._loaded[name]
+
+
+def synthetic_feed(
+    manifest: Manifest,
+    spec: InputSpec,
+    hardware: Hardware,
+    training: TrainingOptions,
+    augmentation: Augmentation | None = None,
+) -> Feed:
+    """Constant batches in place of the training split; `augmentation`: of the input pipeline, done once."""
+    examples = manifest.splits["train"].examples
+    batch = synthetic_batch(
+        spec,
+        examples=examples,
+        classes=len(manifest.classes),
+        batch_size=training.batch_size,
+        seed=training.seed,
+    )
+    if augmentation is not None:
+        batch = tf.function(augmentation, jit_compile=True, autograph=False)(batch)
+    dataset = constant_batches(batch, replicas=hardware.replicas)
+    return Feed(dataset=dataset, examples=examples, batch_size=training.batch_size)
 
 
 def build_model(

@@ -37,14 +37,9 @@ def constant_batches(batch: Batch, *, replicas: int = 1) -> tf.data.Dataset:
     """
     size = batch["weight"].shape[0]
     require(size % replicas == 0, f"Expected a batch of a multiple of the {replicas} replicas", batch_size=size)
-    part = size // replicas
-    parts = [
-        tf.data.Dataset.from_tensors({name: value[r * part : (r + 1) * part] for name, value in batch.items()})
-        for r in range(replicas)
-    ]
-    dataset = parts[0]
-    for other in parts[1:]:
-        dataset = dataset.concatenate(other)
+    parts = {name: tf.reshape(value, [replicas, size // replicas, *value.shape[1:]]) for name, value in batch.items()}
+    elements = tf.data.Dataset.range(np.iinfo(np.int64).max)
+    dataset = elements.map(lambda place: {name: value[place % replicas] for name, value in parts.items()})
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return dataset.repeat().prefetch(tf.data.AUTOTUNE).with_options(options)
+    return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)

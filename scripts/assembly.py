@@ -26,6 +26,7 @@ from pipelines.input_options import InputSpec
 from pipelines.manifest import Manifest
 from pipelines.synthetic import constant_batches, synthetic_batch
 
+SYNTHETIC = "synthetic: one batch of random pixels, again and again; the model learns nothing, and is not evaluated"
 _NAMED_VERSIONS = ("tensorflow", "keras", "numpy", "millrace")
 
 

@@ -16,7 +16,7 @@ from base import command, files, native_log
 from base.errors import InputError, require
 from base.options import option, parse, to_dict, to_yaml
 from pipelines.doctor.tuning import candidates, starting_at, tune
-from pipelines.doctor.verdict import diagnose
+from pipelines.doctor.verdict import Gain, diagnose
 from pipelines.manifest import Manifest, read_manifest
 from scripts import train
 
@@ -27,7 +27,7 @@ class DoctorOptions:
 
     data: str = option(help="a dataset folder, made by build_tfrecords.py")
     seconds: float = option(
-        40.0, "of measuring, about; loading TensorFlow, compiling and the start of a resident reader come on top"
+        30.0, "of measuring, about; loading TensorFlow, compiling and the start of a resident reader come on top"
     )
     sample: int = option(256, "images that the single stages are measured on")
     apply: str | None = option(
@@ -62,6 +62,8 @@ DESCRIPTION = (
     "what really happens in a short training; names the stage that binds, and a remedy with its measured gain."
 )
 
+ROUNDS = 2  # of --apply: measurements of each candidate
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
@@ -75,7 +77,7 @@ def _main(argv: Sequence[str] | None) -> None:
     manifest = read_manifest(Path(asked.data))
     manifest.split("train", Path(asked.data))
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
-    if asked.apply is not None:
+    if asked.apply is not None and not asked.only_training:
         _apply(argv, options, console)
         return
     with native_log.captured():
@@ -94,10 +96,11 @@ def _examine(options: dict[str, Any], manifest: Manifest, console: Console) -> N
         return
     sample, machine = examination.sample, examination.machine
     split = manifest.splits["train"]
+    each, cut = sample.bytes // sample.images, "; only the first shards, to start in time" if examination.cut else ""
     about = {
-        "data": f"{split.examples:,} images in train, {manifest.encoding}, {sample.bytes / sample.images:,.0f} bytes each",
+        "data": f"{split.examples:,} images in train, {manifest.encoding}, {each:,} bytes each",
         **examination.hardware.describe(),
-        "reader": examination.data.describe() + ("; a part of the split, to start in time" if examination.cut else ""),
+        "reader": examination.data.describe() + cut,
         "measured": f"{sample.images} images, {asked.seconds:g} s, {machine.cores} cores",
     }
     for title, text in about.items():
@@ -111,12 +114,17 @@ def _examine(options: dict[str, Any], manifest: Manifest, console: Console) -> N
     console.print()
     seen = {
         "training": f"{training.images_per_second:,.0f} images/s, waiting {training.waiting:.0%}",
-        "the ceiling": f"{training.ceiling:,.0f} images/s, on constant batches",
-        **{f"tried {place}": f"{gain:.1f} times: {do}" for place, (do, gain) in enumerate(verdict.gains, start=1)},
+        "the ceiling": f"{training.ceiling:,.0f} images/s, on constant batches, waiting {training.idle:.0%}",
+        **{f"tried {place}": _tried(gain) for place, gain in enumerate(verdict.gains, start=1)},
         "verdict": verdict.sentence,
     }
     for title, text in seen.items():
         console.print(f"{title:>12}  {text}", soft_wrap=True)
+
+
+def _tried(gain: Gain) -> str:
+    start = "" if gain.start == 1 else f", the start {gain.start:.1f} times sooner"
+    return f"{gain.do}: training {gain.training:.1f} times as fast{start}"
 
 
 def _apply(argv: Sequence[str], options: dict[str, Any], console: Console) -> None:
@@ -126,16 +134,18 @@ def _apply(argv: Sequence[str], options: dict[str, Any], console: Console) -> No
     """
     path = Path(options["doctor"].apply)
     require(path.parent.is_dir(), "Expected --apply to name a file in a folder that is there", apply=str(path))
-    flat = to_dict(*options.values())
-    values = starting_at(candidates(len(os.sched_getaffinity(0))), flat)
+    seconds = options["doctor"].seconds / 3
+    values = starting_at(candidates(len(os.sched_getaffinity(0))), to_dict(*options.values()))
 
     def measure(chosen: dict[str, Any]) -> float:
-        rate = _rate_of(argv, chosen)
+        rate = _rate_of(argv, chosen, seconds)
         said = " ".join(f"{name}={value}" for name, value in chosen.items())
         console.print(f"{rate:>10,.0f} images/s  {said}", soft_wrap=True)
         return rate
 
-    tuned = tune(values, measure)
+    count = ROUNDS * sum(len(tried) for tried in values.values() if len(tried) > 1)
+    console.print(f"{count} short trainings, each in a process of its own")
+    tuned = tune(values, measure, ROUNDS)
     lines = [
         f"# Found by scripts/doctor.py --data {options['doctor'].data} --apply, images/s:",
         *(
@@ -148,10 +158,10 @@ def _apply(argv: Sequence[str], options: dict[str, Any], console: Console) -> No
     console.print(f"{path}: " + ", ".join(f"{name} {value}" for name, value in tuned.chosen.items()), soft_wrap=True)
 
 
-def _rate_of(argv: Sequence[str], chosen: dict[str, Any]) -> float:
+def _rate_of(argv: Sequence[str], chosen: dict[str, Any], seconds: float) -> float:
     """Images/s of a short training in a process of its own; the options chosen win over those of `argv`."""
     extra = [f"--{name.replace('_', '-')}={value}" for name, value in chosen.items()]
-    line = [sys.executable, __file__, *argv, *extra, "--only-training", "--no-apply"]
+    line = [sys.executable, __file__, *argv, *extra, f"--seconds={seconds}", "--only-training"]
     done = subprocess.run(line, capture_output=True, text=True)
     if done.returncode != 0:
         raise InputError(done.stderr.strip().rpartition("\n")[2].removeprefix("error: ") or "a short training failed")

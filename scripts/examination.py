@@ -20,7 +20,7 @@ from pipelines.input_options import resolve
 from pipelines.manifest import Manifest
 from scripts import assembly
 
-_ROUNDS = 2  # of the short training and of constant batches, in turn
+_ROUNDS = 4  # of the short training and of constant batches, in turn
 _LEAST_STEP = 0.1  # of what constant batches take: compiled into the step the augmentation may cost less than alone
 
 
@@ -93,7 +93,10 @@ class Examination:
         rounds = [[watch(seconds) for watch in watches] for _ in range(_ROUNDS)]
         real, constant = (max(taken, key=lambda t: t.images_per_second) for taken in zip(*rounds, strict=True))
         seen = Training(
-            images_per_second=real.images_per_second, waiting=real.waiting, ceiling=constant.images_per_second
+            images_per_second=real.images_per_second,
+            waiting=real.waiting,
+            ceiling=constant.images_per_second,
+            idle=constant.waiting,
         )
         return seen, constant
 

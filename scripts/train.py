@@ -3,6 +3,7 @@
 
 import dataclasses
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +33,9 @@ class RunOptions:
         None, "the split that judges: by default test, else validation; none: no evaluation"
     )
     overwrite: bool = option(False, "replace a run of other options")
+    synthetic: bool = option(
+        False, "constant batches of random pixels in place of the data, nothing is evaluated: how fast it could be"
+    )
 
 
 GROUPS = {
@@ -75,8 +79,10 @@ def _train(
     from models.training.progress import Progress
     from models.training.saving import save_model
     from models.training.trainer import Trainer
+    from models.training.waiting import WaitingVerdict
     from scripts import assembly
 
+    synthetic: bool = options["run"].synthetic
     training: TrainingOptions = options["training"]
     console = Console(highlight=False)
     spec = resolve(options["input"], manifest.image_shape, manifest.channels)
@@ -88,14 +94,21 @@ def _train(
     data = assembly.Data(Path(options["run"].data), manifest, spec, hardware.replicas, training.batch_size)
     augmentation = assembly.build_augmentation(policy, spec, manifest, hardware, training.seed)
     on_host = options["augmentation"].augment_on == "host"
-    train_feed = data.training("train", training.seed)
-    if augmentation and on_host:
-        train_feed = assembly.augmented_on_host(train_feed, augmentation)
-    validation_feed = data.evaluation("validation") if "validation" in manifest.splits else None
+    if synthetic:
+        done_once = augmentation if on_host else None
+        train_feed = assembly.synthetic_feed(manifest, spec, hardware, training, augmentation=done_once)
+    else:
+        train_feed = data.training("train", training.seed)
+        if augmentation and on_host:
+            train_feed = assembly.augmented_on_host(train_feed, augmentation)
+    judged = "validation" in manifest.splits and not synthetic
+    validation_feed = data.evaluation("validation") if judged else None
     model = assembly.build_model(options["cnn"], options["optimizer"], head, spec, hardware, training.seed)
 
-    really_on = {**hardware.describe(), "data": data.describe()}
+    really_on = {**hardware.describe(), "data": assembly.SYNTHETIC if synthetic else data.describe()}
     really_on["augmentation"] = assembly.describe_augmentation(augmentation, on_host=on_host)
+    if synthetic and augmentation and on_host:
+        really_on["augmentation"] += ", done once"
     resolved = to_dict(*{**options, "input": _as_options(spec), "hardware": hardware.options}.values())
     run.create({**resolved, "evaluate_on": judge or "none"}, assembly.environment(manifest, really_on))
     log.keep_in(run.log)
@@ -106,6 +119,7 @@ def _train(
     weights, callbacks = standard_callbacks(run, training, validation=validation_feed is not None)
     trainer = Trainer(model, head, hardware, augment=None if on_host else augmentation)
     progress = Progress(console)
+    verdict = WaitingVerdict(console, *_doctor(options, run, augmented_on_host=bool(augmentation) and on_host))
     try:
         with signals.held_back() as received:
             trainer.fit(
@@ -113,7 +127,7 @@ def _train(
                 validation_feed,
                 epochs=training.epochs,
                 steps_per_call=training.steps_per_call,
-                callbacks=[EndOnSignal(received), progress, *callbacks],
+                callbacks=[EndOnSignal(received), progress, verdict, *callbacks],
             )
     finally:
         progress.close()
@@ -137,12 +151,18 @@ def _evaluate(trainer: Any, feed: Any, manifest: Manifest, run: RunDirectory, ju
 
 def _judge(options: RunOptions, manifest: Manifest) -> str | None:
     """The split that judges, or None."""
-    if options.evaluate_on == "none":
+    if options.evaluate_on == "none" or options.synthetic:
         return None
     if options.evaluate_on is not None:
         manifest.split(options.evaluate_on, Path(options.data))
         return options.evaluate_on
     return next((name for name in ("test", "validation") if name in manifest.splits), None)
+
+
+def _doctor(options: dict[str, Any], run: RunDirectory, *, augmented_on_host: bool) -> tuple[str, str]:
+    """The command that says what a run waits for, and what it likely is."""
+    command = f"scripts/doctor.py --data {shlex.quote(options['run'].data)} --config {shlex.quote(str(run.config))}"
+    return command, "the augmentation, which runs on the host" if augmented_on_host else ""
 
 
 def _as_options(spec: Any) -> InputOptions:

@@ -33,8 +33,8 @@ def test_imports_run_one_way():
     assert wrong == []
 
 
-def test_there_are_three_commands():
-    assert COMMANDS == ["build_tfrecords", "train", "tune"]
+def test_there_are_four_commands():
+    assert COMMANDS == ["build_tfrecords", "doctor", "train", "tune"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

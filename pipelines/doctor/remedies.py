@@ -100,9 +100,7 @@ def resident(
     few = tf.data.Dataset.from_tensor_slices(columns).take(256)
     images = tf.stack(list(few.map(lambda record: path.resize(path.decode(record)))))
     once = [
-        dataclasses.replace(stage, once=True)
-        for stage in stages
-        if stage.name in ("read", "parse", "decode", "resize")
+        dataclasses.replace(stage, once=True) for stage in stages if stage.name in ("read", "parse", "decode", "resize")
     ]
     return Remedy(
         do="train with --cache memory, which decodes once",

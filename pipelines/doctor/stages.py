@@ -1,8 +1,9 @@
 """What each stage costs on its own: a thin shell around tf.data and the clock.
 
-Each stage is fed from memory with what the stage before it makes, so that only its own work is timed. CPU seconds are those
-of all threads of the process, and nothing else runs in it meanwhile; where the device is the CPU, this is what tells how
-much input and step take from each other.
+Each stage is fed from memory with what the stage before it makes, so that only its own work is timed. CPU seconds are
+those of all threads of the process, and nothing else runs in it meanwhile; where the device is the CPU, they tell how
+much input and step take from each other. Threads that find no work look for some for a moment before they sleep: stages
+too cheap to keep all cores busy show up to a few times the CPU that they need.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""Settings found by measuring: thread counts, prefetch, interleave. The search is pure; what it measures is handed in."""
+"""Settings found by measuring: thread counts, prefetch, interleave. Pure: what is measured is handed in."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -44,11 +44,11 @@ def starting_at(values: Mapping[str, Sequence[int]], options: Mapping[str, Any])
     return {name: list(dict.fromkeys([*said[name], *known[name]])) for name in known}
 
 
-def tune(values: Mapping[str, Sequence[Any]], measure: Callable[[dict[str, Any]], float], rounds: int = 2) -> Tuned:
+def tune(values: Mapping[str, Sequence[Any]], measure: Callable[[dict[str, Any]], float], rounds: int) -> Tuned:
     """Finds one option after the other, the others as they were found, or at their first value.
 
-    The values of an option take turns, so that a machine whose speed drifts is fair to all, and the best of each counts:
-    what else the machine does only ever takes away.
+    The values of an option take turns, so that a machine whose speed drifts is fair to all, and the best of each
+    counts: what else the machine does only ever takes away.
 
     Args:
         values: Option -> candidates, the first one the default.
@@ -58,7 +58,7 @@ def tune(values: Mapping[str, Sequence[Any]], measure: Callable[[dict[str, Any]]
     chosen = {name: tried[0] for name, tried in values.items()}
     best: dict[str, dict[Any, float]] = {}
     for name, tried in values.items():
-        seen = {value: 0.0 for value in tried}
+        seen = dict.fromkeys(tried, 0.0)
         for _ in range(rounds if len(tried) > 1 else 0):
             for value in tried:
                 seen[value] = max(seen[value], measure({**chosen, name: value}))

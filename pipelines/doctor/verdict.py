@@ -1,7 +1,7 @@
 """From measured stages to a verdict: what binds a training, what to change, what that would gain. Pure arithmetic.
 
-The model is a queue whose stations share the cores. Alone with all cores a stage takes `wall` seconds an image, and costs
-`cpu` seconds of the processors. Side by side all of them take
+The model is a queue whose stations share the cores. Alone with all cores a stage takes `wall` seconds an image, and
+costs `cpu` seconds of the processors. Side by side all of them take
 
     max(the slowest stage before the device, what runs on the device, all CPU seconds / cores)
 
@@ -12,10 +12,11 @@ more than what constant batches were seen to reach.
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 WAITING = 0.10  # share of the time from which input is said to bind
 _WORTH = 1.05  # gains below are noise
+_LONG = 3.0  # seconds at the start that are worth a remedy
 
 Where = Literal["host", "copy", "device"]
 
@@ -50,6 +51,7 @@ class Training:
     images_per_second: float
     waiting: float  # share of the time, 0 to 1
     ceiling: float  # images/s of the same loop on constant batches
+    idle: float = 0.0  # the share that even then goes by between batches; no faster input could mend it
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,14 @@ class Remedy:
     stages: tuple[Stage, ...]  # measured with the change; each replaces the stage of its name
 
 
+class Gain(NamedTuple):
+    """What a remedy would bring."""
+
+    do: str
+    training: float  # how many times as fast
+    start: float  # how many times sooner a resident reader's first step
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Verdict:
     """What binds, and what would help."""
@@ -75,7 +85,7 @@ class Verdict:
     kind: Literal["input", "copy", "step"]
     stage: str  # that binds
     sentence: str
-    gains: tuple[tuple[str, float], ...]  # what to do, and how many times as fast training would be; the best first
+    gains: tuple[Gain, ...]  # the best for training first
 
 
 def diagnose(
@@ -94,18 +104,18 @@ def diagnose(
         remedies: What was tried, the cheapest for the user first: of two that gain the same the first is named.
         start: Of a resident reader.
     """
-    waits = training.waiting > WAITING
+    waits = training.waiting - training.idle > WAITING
     binding = max(
         (stage for stage in _of_each_batch(stages) if (stage.where != "device") == waits), key=lambda stage: stage.wall
     )
     limit = max(1.0, training.ceiling / training.images_per_second)
-    gains = [(remedy.do, min(limit, _gain(stages, remedy, machine))) for remedy in remedies]
-    gains = sorted(gains, key=lambda gain: -round(gain[1], 1))
+    gains = [_gain(stages, remedy, machine, limit) for remedy in remedies]
+    gains = sorted(gains, key=lambda gain: -round(gain.training, 1))
     kind = "step" if not waits else "copy" if binding.where == "copy" else "input"
     said = _input_bound if waits else _step_bound
-    sentence = said(binding, stages, training, machine) + _best(gains, training, waits)
+    sentence = said(binding, stages, training, machine) + _best(gains, limit if waits else None)
     if start is not None:
-        sentence += _start(start, stages, remedies, machine)
+        sentence += _start(start, gains)
     return Verdict(kind=kind, stage=binding.name, sentence=sentence, gains=tuple(gains))
 
 
@@ -131,8 +141,15 @@ def _changed(stages: Sequence[Stage], remedy: Remedy) -> list[Stage]:
     return [new.get(stage.name, stage) for stage in stages]
 
 
-def _gain(stages: Sequence[Stage], remedy: Remedy, machine: Machine) -> float:
-    return seconds_an_image(stages, machine) / seconds_an_image(_changed(stages, remedy), machine)
+def _gain(stages: Sequence[Stage], remedy: Remedy, machine: Machine, limit: float) -> Gain:
+    changed = _changed(stages, remedy)
+    training = seconds_an_image(stages, machine) / seconds_an_image(changed, machine)
+    start = _at_the_start(stages, machine) / _at_the_start(changed, machine) if any(s.once for s in stages) else 1.0
+    return Gain(remedy.do, min(limit, training), start)
+
+
+def _at_the_start(stages: Sequence[Stage], machine: Machine) -> float:
+    return seconds_an_image([dataclasses.replace(stage, once=False) for stage in stages if stage.once], machine)
 
 
 def _input_bound(binding: Stage, stages: Sequence[Stage], training: Training, machine: Machine) -> str:
@@ -157,36 +174,29 @@ def _step_bound(binding: Stage, stages: Sequence[Stage], training: Training, mac
     if binding.name == "augmentation":
         text += "; on the device the augmentation takes longer than the rest of the step"
     if machine.shared:
-        share = sum(stage.cpu for stage in host) / sum(stage.cpu for stage in _of_each_batch(stages))
-        lost = training.ceiling / training.images_per_second
-        text += f"; input takes {_percent(share)} of the CPU that both share"
-        if lost > _WORTH:
-            text += f": constant batches run {lost:.2f} times as fast"
+        host_cpu, cpu = (sum(stage.cpu for stage in part) for part in (host, _of_each_batch(stages)))
+        text += f"; input takes {_percent(host_cpu / cpu)} of the CPU that both share"
     return text
 
 
-def _best(gains: list[tuple[str, float]], training: Training, waits: bool) -> str:
-    if gains and gains[0][1] > _WORTH:
-        return f"; {gains[0][0]}: about {gains[0][1]:.1f} times"
-    if not waits:
+def _best(gains: Sequence[Gain], limit: float | None) -> str:
+    """`limit`: what constant batches gain, where input binds."""
+    if gains and gains[0].training > _WORTH:
+        return f"; {gains[0].do}: about {gains[0].training:.1f} times"
+    if limit is None:
         return ""
-    limit = training.ceiling / training.images_per_second
-    tried = "nothing that was tried helps" if gains else "there is no remedy to try here"
-    return f"; {tried} (constant batches: {limit:.1f} times); see --apply"
+    tried = "nothing that was tried helps" if gains else "there was no remedy to try"
+    return f"; {tried} (constant batches: {limit:.1f} times); --apply looks for better settings"
 
 
-def _start(start: Start, stages: Sequence[Stage], remedies: Sequence[Remedy], machine: Machine) -> str:
-    """The start-up's own remedy: what is done once can't bind the training, but is waited for."""
-    text = f". The start takes about {start.seconds:.3g} s, in which {start.images:,} images are read and decoded once"
-    before = _at_the_start(stages, machine)
-    sooner = [(before / _at_the_start(_changed(stages, remedy), machine), remedy.do) for remedy in remedies]
-    gain, do = max(sooner, default=(1.0, ""), key=lambda pair: round(pair[0], 1))
-    return f"{text} ({do}: about {gain:.1f} times sooner)" if gain > 1.5 else text
-
-
-def _at_the_start(stages: Sequence[Stage], machine: Machine) -> float:
-    work = [dataclasses.replace(stage, once=False) for stage in stages if stage.once]
-    return seconds_an_image(work, machine)
+def _start(start: Start, gains: Sequence[Gain]) -> str:
+    """The start has a remedy of its own: what is done once can't bind the training, but is waited for."""
+    seconds = f"{start.seconds:,.0f}" if start.seconds >= 10 else f"{start.seconds:.1f}"
+    text = f". The start takes about {seconds} s, in which {start.images:,} images are read and decoded once"
+    best = max(gains, key=lambda gain: round(gain.start, 1), default=None)
+    if best is None or best.start < 1.5 or start.seconds < _LONG:
+        return text
+    return f"{text} ({best.do}: about {best.start:.1f} times sooner)"
 
 
 def _percent(share: float) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
+
 from models.heads import head_for
 from models.training import hardware as hardware_module
 from models.training.stopwatch import Timing
@@ -56,9 +58,9 @@ class Examination:
         self.machine = Machine(cores=cores, shared=self.hardware.devices[0].startswith("CPU"))
         self._part = self._training.batch_size // self.hardware.replicas
         self._measuring = Measuring(seconds=seconds / 25, threads=cores)
-        self._augmentation = assembly.build_augmentation(
-            policy, self._spec, manifest, self.hardware, self._training.seed
-        )
+        augmentation = assembly.build_augmentation(policy, self._spec, manifest, self.hardware, self._training.seed)
+        # Traced once, wherever it is used: that takes as long as many a measurement.
+        self._augmentation = augmentation and tf.function(augmentation, jit_compile=True, autograph=False)
         self._on_host = options["augmentation"].augment_on == "host"
         self.sample = samples.draw(folder, manifest, "train", images)
         self._decoding = samples.decoding(manifest.encoding, manifest.image_shape, manifest.channels, self._spec)

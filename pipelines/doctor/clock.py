@@ -44,7 +44,7 @@ def cost_of_element(dataset: tf.data.Dataset, seconds: float, warm_up: int = 1) 
     """What an element of an endless dataset costs, drained by a compiled loop."""
     iterator = iter(dataset)
 
-    @tf.function(autograph=False)
+    @tf.function(autograph=False, reduce_retracing=True)
     def drain(count: tf.Tensor) -> None:
         def body(done: tf.Tensor) -> tf.Tensor:
             with tf.control_dependencies(tf.nest.flatten(next(iterator))):

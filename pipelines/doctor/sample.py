@@ -3,13 +3,13 @@
 import dataclasses
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from base.errors import input_error
+from base.errors import input_error, require
 from pipelines import decode, records
 from pipelines.header import UndecodableError, read_header
 from pipelines.input_options import InputSpec
@@ -24,7 +24,7 @@ _ANY_SIZE = 2**62  # the conversion has judged it
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sample:
-    """The first records of a split's shards, in turn."""
+    """The first records of a split's first shards, in turn."""
 
     files: tuple[str, ...]
     serialized: tf.Tensor  # string [n]
@@ -63,7 +63,13 @@ def draw(folder: Path, manifest: Manifest, split: str, count: int) -> Sample:
     Raises:
         InputError: A shard that can't be read.
     """
-    files = tuple(str(Path(folder) / shard.file) for shard in manifest.split(split, folder).shards)
+    files = []
+    for shard in manifest.split(split, folder).shards:
+        path = Path(folder) / shard.file
+        size = path.stat().st_size if path.is_file() else None
+        expected = f"Expected the shard {path} of {shard.bytes} bytes, as the manifest says"
+        require(size == shard.bytes, expected, bytes=size, do="Convert the source again with --overwrite.")
+        files.append(str(path))
     try:
         serialized = tf.stack(list(record_bytes(files).take(count)))
         columns = records.parse(serialized)
@@ -75,7 +81,7 @@ def draw(folder: Path, manifest: Manifest, split: str, count: int) -> Sample:
     kept = max(1, int((decoded <= _DECODED_BYTES).sum()))
     serialized = serialized[:kept]
     return Sample(
-        files=files,
+        files=tuple(files),
         serialized=serialized,
         columns={name: column[:kept] for name, column in columns.items()},
         short_sides=sides[:kept].min(axis=1),
@@ -140,7 +146,7 @@ def seconds_off_the_disk(sample: Sample) -> float:
     return (time.perf_counter() - started) / sample.images
 
 
-def record_bytes(files: tuple[str, ...]) -> tf.data.Dataset:
+def record_bytes(files: Sequence[str]) -> tf.data.Dataset:
     """Serialized records, string scalars, of the shards in turn."""
     shards = tf.data.Dataset.from_tensor_slices(list(files))
     return shards.interleave(lambda file: tf.data.TFRecordDataset(file, buffer_size=1 << 20), _READ_AT_ONCE)

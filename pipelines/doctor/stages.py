@@ -128,25 +128,24 @@ def copy_stage(batch: Batch, strategy: tf.distribute.Strategy, measuring: Measur
 def augmentation_stage(
     batch: Batch, augmentation: Callable[[Batch], Batch], measuring: Measuring, *, device: str | None
 ) -> Stage:
-    """`augmentation`, compiled.
+    """`augmentation`.
 
     Args:
         batch: Of one replica.
-        augmentation: A pure function of the batch.
+        augmentation: A pure function of the batch, compiled.
         measuring: How.
         device: Where; None: in the input pipeline, on the host.
     """
-    compiled = tf.function(augmentation, jit_compile=True, autograph=False)
     size = batch["weight"].shape[0]
     if device is None:
-        batches = _mapped(tf.data.Dataset.from_tensors(batch).repeat(), compiled, measuring)
+        batches = _mapped(tf.data.Dataset.from_tensors(batch).repeat(), augmentation, measuring)
         return _stage("augmentation", cost_of_element(_prefetched(batches), measuring.seconds, 2), size)
     with tf.device(device):
         batch = {name: tf.identity(value) for name, value in batch.items()}
 
         def run(count: int) -> None:
             for _ in range(count):
-                image = compiled(batch)["image"]
+                image = augmentation(batch)["image"]
             image[0, 0, 0].numpy()  # work on a device is done when its result is here
 
         found = cost(run, measuring.seconds)

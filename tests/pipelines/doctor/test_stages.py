@@ -93,7 +93,7 @@ def test_a_conversion_is_tried_on_the_very_bytes_that_it_would_write(photos):
     remedy = remedies.converted(drawn, manifest, form, spec, before, BRIEFLY)
     smaller = 16 * 16 * 3 / np.mean([len(image) for image in drawn.columns["image"].numpy()])
     read = next(stage for stage in remedy.stages if stage.name == "read")
-    assert read.wall / before[0].wall == pytest.approx(smaller)
+    assert read.wall / before[0].wall == pytest.approx(smaller, rel=0.05)
     assert remedy.do.startswith("convert with --resize exact=16x16 --encoding raw")
     assert {stage.name for stage in remedy.stages} == {"read", "parse", "decode", "resize"}
 

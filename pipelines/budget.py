@@ -14,7 +14,8 @@ class Budget:
     """Bytes for held splits and buffers; whoever takes some leaves less to the next.
 
     Args:
-        asked: As `--memory-budget` has it; None: a share of the memory that is free, or that the container may still take.
+        asked: As `--memory-budget` has it; None: a share of the memory that is free, or that the container may
+            still take.
     """
 
     def __init__(self, asked: int | str | None = None) -> None:

@@ -40,9 +40,7 @@ def decode_file(data: bytes, spec: InputSpec, max_pixels: int = 100_000_000) -> 
     return decode(tf.constant(data), spec, read_header(data, max_pixels).orientation)
 
 
-def decode_raw(
-    pixels: tf.Tensor, stored: tuple[int, int, int], spec: InputSpec | None, channels: int
-) -> tf.Tensor:
+def decode_raw(pixels: tf.Tensor, stored: tuple[int, int, int], spec: InputSpec | None, channels: int) -> tf.Tensor:
     """The images of a batch of records of a `raw` dataset.
 
     Args:

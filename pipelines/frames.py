@@ -13,7 +13,7 @@ from pipelines.input_options import InputSpec
 from pipelines.manifest import Manifest
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Frames:
     """What becomes of a split's images.
 
@@ -89,9 +89,9 @@ class Frames:
         boxes, ratios = windows.scaled_boxes(boxes, sizes, self.size)
 
         def window(row: tuple[tf.Tensor, ...]) -> tf.Tensor:
-            place, box, ratio, orientation = row
+            place, box, ratio, turned_by = row
             pixels = windows.decode_window(read(place), box, ratio, self.spec.channels)
-            return windows.resize(decode.turn(pixels, orientation) if turned else pixels, self.size)
+            return windows.resize(decode.turn(pixels, turned_by) if turned else pixels, self.size)
 
         return tf.map_fn(
             window,

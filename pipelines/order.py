@@ -105,9 +105,9 @@ def shard_order(shards: int, epoch: tf.Tensor, seed: int) -> tf.Tensor:
 def permuted(place: tf.Tensor, size: tf.Tensor, keys: Words) -> tf.Tensor:
     """Where each place goes in a random permutation of its own.
 
-    Hoang, Morris, Rogaway: An Enciphering Scheme Based on a Card Shuffle (2012), https://arxiv.org/abs/1208.1176. In each
-    round a place and its mirror image about a random point change places, or don't. Unlike `RandomIndexShuffle`, which
-    takes 300 us for each place of a permutation of seven, it works on small sizes and many keys alike.
+    Hoang, Morris, Rogaway: An Enciphering Scheme Based on a Card Shuffle (2012), https://arxiv.org/abs/1208.1176. In
+    each round a place and its mirror image about a random point change places, or don't. Unlike `RandomIndexShuffle`,
+    which takes 300 us for each place of a permutation of seven, it works on small sizes and many keys alike.
 
     Args:
         place: int64 `[B]`, 0 to size - 1.

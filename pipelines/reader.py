@@ -7,8 +7,8 @@ A batch is a dict:
     epoch    int64 `[B]`: how many times it has come before; with balanced sampling, its pass through its class
     weight   float32 `[B]`: 0 for the padding of evaluation's last batch, else 1
 
-A training batch is a pure function of (seed, step), for each reader and its options; the image of an example in an epoch
-is the same for both.
+A training batch is a pure function of (seed, step), for each reader and its options; the image of an example in an
+epoch is the same for both.
 """
 
 import dataclasses
@@ -99,9 +99,7 @@ def open_split(
         not balanced or 0 not in files.split.examples_per_class,
         f"Expected examples of every class in split {split!r} of {folder}, for --sampling balanced",
         without=[
-            name
-            for name, count in zip(manifest.classes, files.split.examples_per_class, strict=True)
-            if count == 0
+            name for name, count in zip(manifest.classes, files.split.examples_per_class, strict=True) if count == 0
         ][:5],
     )
     held = resident.resident_bytes(files, frames)

@@ -36,7 +36,12 @@ class ReaderOptions:
                 "Expected --memory-budget above 0",
                 memory_budget=self.memory_budget,
             )
-        for name, most in (("shuffle_window", 2**31), ("interleave", 256), ("decode_threads", 1024), ("prefetch", 4096)):
+        for name, most in (
+            ("shuffle_window", 2**31),
+            ("interleave", 256),
+            ("decode_threads", 1024),
+            ("prefetch", 4096),
+        ):
             value = getattr(self, name)
             require(
                 value is None or 1 <= value <= most,

@@ -76,9 +76,7 @@ class Streamed:
         shards = tf.data.Dataset.from_tensor_slices(order.shard_order(len(self.files.paths), epoch, seed))
         readers = self.stages.threads // _DECODERS_A_READER
         side_by_side = {"num_parallel_calls": readers, "deterministic": True} if readers > 1 else {}
-        records = shards.interleave(
-            self._shard, cycle_length=self.interleave, block_length=_BLOCK, **side_by_side
-        )
+        records = shards.interleave(self._shard, cycle_length=self.interleave, block_length=_BLOCK, **side_by_side)
         # The raw operation: `Dataset.shuffle` mixes the process's global seed in, and takes no tensor as its own.
         shuffled = tf.raw_ops.ShuffleDataset(
             input_dataset=tf.data.experimental.to_variant(records),

@@ -18,6 +18,7 @@ from models.training.options import HardwareOptions, OptimizerOptions, TrainingO
 from models.training.run_directory import RunDirectory
 from pipelines.input_options import InputOptions, resolve
 from pipelines.manifest import Manifest, read_manifest
+from pipelines.reader_options import ReaderOptions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,7 @@ class RunOptions:
 GROUPS = {
     "run": RunOptions,
     "input": InputOptions,
+    "reading": ReaderOptions,
     "cnn": CNNOptions,
     "head": HeadOptions,
     "optimizer": OptimizerOptions,
@@ -73,6 +75,7 @@ def _train(
     from models.training.progress import Progress
     from models.training.saving import save_model
     from models.training.trainer import Trainer
+    from pipelines.parts import Parts
     from scripts import assembly
 
     training: TrainingOptions = options["training"]
@@ -80,13 +83,17 @@ def _train(
     spec = resolve(options["input"], manifest.image_shape, manifest.channels)
     head = head_for(options["head"], len(manifest.classes))
     hardware = hardware_module.prepare(options["hardware"])
-    data = assembly.Data(Path(options["run"].data), manifest, spec, hardware.replicas, training.batch_size)
-    train_feed = data.training("train", training.seed)
+    parts = Parts(batch_size=training.batch_size, replicas=hardware.replicas)
+    data = assembly.Data(
+        Path(options["run"].data), manifest, spec, parts, options["reading"], policy=None, seed=training.seed
+    )
+    train_feed = data.training("train")
     validation_feed = data.evaluation("validation") if "validation" in manifest.splits else None
     model = assembly.build_model(options["cnn"], options["optimizer"], head, spec, hardware, training.seed)
 
-    really_on = {**hardware.describe(), "data": data.describe(), "augmentation": "none"}
-    resolved = to_dict(*{**options, "input": _as_options(spec), "hardware": hardware.options}.values())
+    really_on = {**hardware.describe(), **data.describe(), "augmentation": "none"}
+    chosen = {"input": _as_options(spec), "reading": data.options("train"), "hardware": hardware.options}
+    resolved = to_dict(*{**options, **chosen}.values())
     run.create({**resolved, "evaluate_on": judge or "none"}, assembly.environment(manifest, really_on))
     log.keep_in(run.log)
     for title, text in really_on.items():
@@ -97,7 +104,7 @@ def _train(
     trainer = Trainer(model, head, hardware)
     progress = Progress(console)
     try:
-        with signals.held_back() as received:
+        with data.reading(), signals.held_back() as received:
             trainer.fit(
                 train_feed,
                 validation_feed,
@@ -112,7 +119,8 @@ def _train(
         model.load_weights(run.best_weights)
         console.print(f"best epoch: {weights.best_epoch} (val_loss {weights.best_loss:.4f})")
     if judge is not None:
-        _evaluate(trainer, data.evaluation(judge), manifest, run, judge)
+        with data.reading():
+            _evaluate(trainer, data.evaluation(judge), manifest, run, judge)
     save_model(model, head, run.model, trainer.loss_scale)
 
 

@@ -86,16 +86,16 @@ class Frames:
         shown = windows.shown_sizes(sizes, orientation) if turned else sizes
         boxes = self.crop.boxes(epoch, index, shown[:, 0], shown[:, 1])
         boxes = windows.stored_boxes(boxes, shown, orientation) if turned else boxes
-        boxes, ratios = windows.scaled_boxes(boxes, sizes, self.size)
+        plan = windows.plan(boxes, sizes, self.size)
 
-        def window(row: tuple[tf.Tensor, ...]) -> tf.Tensor:
-            place, box, ratio, turned_by = row
-            pixels = windows.decode_window(read(place), box, ratio, self.spec.channels)
-            return windows.resize(decode.turn(pixels, turned_by) if turned else pixels, self.size)
+        def frame(row: tuple) -> tf.Tensor:
+            place, window, turned_by = row
+            pixels = windows.decode_window(read(place), window, self.size, self.spec.channels)
+            return decode.turn(pixels, turned_by) if turned else pixels
 
         return tf.map_fn(
-            window,
-            (tf.range(tf.shape(index)[0]), boxes, ratios, orientation),
+            frame,
+            (tf.range(tf.shape(index)[0]), plan, orientation),
             fn_output_signature=tf.TensorSpec(self.shape, tf.uint8),
             parallel_iterations=1,
         )

@@ -70,7 +70,7 @@ class Classes(NamedTuple):
     count: tf.Tensor  # int64 [K], each at least 1
 
 
-@tf.function(jit_compile=True)
+@tf.function(jit_compile=True, autograph=False)
 def balanced_order(positions: tf.Tensor, classes: Classes, seed: int) -> tuple[tf.Tensor, tf.Tensor]:
     """The examples at `positions` of an endless stream in which all classes come equally often.
 
@@ -117,14 +117,18 @@ def permuted(place: tf.Tensor, size: tf.Tensor, keys: Words) -> tf.Tensor:
     Returns:
         int64 `[B]`, 0 to size - 1.
     """
-    numbers = tf.range(_SWAP_ROUNDS)[tf.newaxis], tf.constant(0, tf.uint32)
-    points, masks = threefry2x32([key[:, tf.newaxis] for key in keys], (tf.cast(numbers[0], tf.uint32), numbers[1]))
-    points = tf.unstack(tf.cast(points, tf.int64) % size[:, tf.newaxis], axis=1)
-    for point, mask in zip(points, tf.unstack(masks, axis=1), strict=True):
+
+    def swapped(number: tf.Tensor, place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        point, mask = threefry2x32(keys, (tf.cast(number, tf.uint32), tf.constant(0, tf.uint32)))
+        point = tf.cast(point, tf.int64) % size
         mirrored = tf.where(place > point, point - place + size, point - place)
         # The same coin for the two of them, whichever of them asks.
         coin = _hashed(tf.bitwise.bitwise_xor(tf.cast(tf.maximum(place, mirrored), tf.uint32), mask))
-        place = tf.where(coin >= tf.constant(2**31, tf.uint32), mirrored, place)
+        return number + 1, tf.where(coin >= tf.constant(2**31, tf.uint32), mirrored, place)
+
+    _, place = tf.while_loop(
+        lambda number, _: number < _SWAP_ROUNDS, swapped, (tf.constant(0), place), parallel_iterations=1
+    )
     return place
 
 

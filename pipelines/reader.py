@@ -28,6 +28,7 @@ from pipelines.split_files import FILE_ERRORS, SplitFiles
 from pipelines.stages import Stages, stages_for
 
 _WINDOW_RECORDS, _WINDOW_BYTES = 10_000, 128 * 10**6
+_SMALLEST_READ, _LARGEST_READ = 4 << 10, 1 << 20  # bytes read ahead of each shard
 
 
 class Reader(Protocol):
@@ -116,10 +117,10 @@ def open_split(
     return Opened(reader=reader, files=files, memory=needed, text=f"resident, {what}, {_size(held)} in host memory")
 
 
-def read_error(error: tf.errors.OpError, files: SplitFiles, frames: Frames) -> InputError:
+def read_error(error: Exception, files: SplitFiles, frames: Frames) -> InputError:
     """What went wrong while a split was read, with its shard and record where they can be found."""
     found = files.culprit(frames)
-    reason = error.message.partition("\n")[0][:200]
+    reason = getattr(error, "message", str(error)).partition("\n")[0][:200]
     return found or input_error(f"Expected readable records in split {files.name!r} of {files.folder}", error=reason)
 
 
@@ -148,13 +149,16 @@ def _streamed(
     part_bytes: int,
 ) -> Opened:
     interleave = min(options.interleave, len(files.paths))
-    flight = stages.bytes(part_bytes) + interleave * streaming.READ_BUFFER
+    read_buffer = max(_SMALLEST_READ, min(_LARGEST_READ, budget.left // (8 * interleave)))
+    flight = stages.bytes(part_bytes) + interleave * read_buffer
     # From the records alone: on another machine the same order.
     wanted = options.shuffle_window or max(1, min(_WINDOW_RECORDS, _WINDOW_BYTES // files.record_bytes))
     wanted = min(wanted, files.split.examples)
     room = max(0, budget.left - flight) // files.record_bytes if budget.is_explicit else wanted
     window = max(1, min(wanted, room))
-    reader = streaming.Streamed(files=files, frames=frames, stages=stages, window=window, interleave=interleave)
+    reader = streaming.Streamed(
+        files=files, frames=frames, stages=stages, window=window, interleave=interleave, read_buffer=read_buffer
+    )
     memory = flight + window * files.record_bytes
     budget.take(memory)
     less = f" (of {wanted:,}: the memory budget allows no more)" if window < wanted else ""

@@ -84,7 +84,7 @@ class Resident:
         }
 
     def _mapped(self, elements: tf.data.Dataset, batch: Callable[[tf.Tensor], Batch]) -> tf.data.Dataset:
-        return self.stages.finished(elements.map(batch, num_parallel_calls=self.stages.threads))
+        return self.stages.finished(self.stages.mapped(elements, batch))
 
     def _classes(self) -> order.Classes:
         count = np.bincount(self.label.numpy(), minlength=len(self.frames.manifest.classes))
@@ -124,7 +124,7 @@ def _load_frames(files: SplitFiles, frames: Frames, stages: Stages) -> Resident:
         }
 
     at_once = max(1, min(1024, _LOADED_AT_ONCE // frames.bytes))
-    dataset = _records(files).batch(at_once).map(batch, num_parallel_calls=stages.threads).prefetch(1)
+    dataset = stages.mapped(_records(files).batch(at_once), batch).prefetch(1)
     images = _empty((files.split.examples, *frames.shape))
     labels = np.empty(files.split.examples, np.int32)
     read = 0
@@ -153,7 +153,7 @@ def _load_encoded(files: SplitFiles, frames: Frames, stages: Stages) -> Resident
         }
 
     # One batch of everything takes the strings over as they are; joining arrays would need them twice for a while.
-    dataset = _records(files).batch(32).map(batch, num_parallel_calls=stages.threads).unbatch()
+    dataset = stages.mapped(_records(files).batch(32), batch).unbatch()
     dataset = stages.with_options(dataset.batch(files.split.examples))
     columns = tf.data.Dataset.get_single_element(dataset)
     return Resident(**columns, frames=frames, stages=stages)

@@ -21,6 +21,7 @@ FILE_ERRORS = (
     tf.errors.OutOfRangeError,
     tf.errors.PermissionDeniedError,
     tf.errors.UnknownError,
+    UnicodeDecodeError,  # of a message that quotes bytes of the file
 )
 
 

@@ -17,7 +17,6 @@ from pipelines.parts import Parts
 from pipelines.split_files import SplitFiles
 from pipelines.stages import Stages
 
-READ_BUFFER = 1 << 20  # bytes a shard
 _BLOCK = 16  # records taken from a shard before the next one's turn: calls cost more than small records do
 _DECODERS_A_READER = 4
 
@@ -29,6 +28,7 @@ class Streamed:
     """Attributes:
     window: Records among which the next one is drawn.
     interleave: Shards that are read side by side.
+    read_buffer: Bytes read ahead of each of them.
     """
 
     files: SplitFiles
@@ -36,6 +36,7 @@ class Streamed:
     stages: Stages
     window: int
     interleave: int
+    read_buffer: int
 
     @property
     def examples(self) -> int:
@@ -50,7 +51,8 @@ class Streamed:
             passed_over = tf.where(tf.equal(epoch, first_epoch), tf.constant(skipped, tf.int64), 0)
             return self._epoch(epoch, seed).skip(passed_over)
 
-        records = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max).flat_map(epoch_from_start)
+        epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
+        records = epochs.flat_map(tf.autograph.experimental.do_not_convert(epoch_from_start))
 
         def batch(element: tf.Tensor, rows: tuple[tf.Tensor, tf.Tensor]) -> Batch:
             return self._batch(*rows, parts.positions(element) // self.examples, tf.ones([parts.size]))
@@ -93,7 +95,7 @@ class Streamed:
         """The records of a shard with their places in the split; one too few or too many is an error."""
         counts = np.array([shard.examples for shard in self.files.split.shards], np.int64)
         count, start = tf.constant(counts)[shard], tf.constant(np.cumsum(counts) - counts)[shard]
-        records = tf.data.TFRecordDataset(tf.constant(self.files.paths)[shard], buffer_size=READ_BUFFER)
+        records = tf.data.TFRecordDataset(tf.constant(self.files.paths)[shard], buffer_size=self.read_buffer)
         records = records.apply(tf.data.experimental.assert_cardinality(count))
         # The records first: they are asked for one more than there are places, and so counted.
         return tf.data.Dataset.zip((records, tf.data.Dataset.range(start, start + count)))
@@ -115,8 +117,7 @@ class Streamed:
         }
 
     def _mapped(self, rows: tf.data.Dataset, batch, first: int) -> tf.data.Dataset:
-        numbered = rows.enumerate(first)
-        return self.stages.finished(numbered.map(batch, num_parallel_calls=self.stages.threads))
+        return self.stages.finished(self.stages.mapped(rows.enumerate(first), batch))
 
 
 def _own_parts(records: tf.data.Dataset, parts: Parts) -> tf.data.Dataset:

@@ -1,13 +1,17 @@
 """Windows of encoded images, cut out while decoding: what lies outside is read past and never becomes pixels.
 
 A window that is at least twice as large as what becomes of it is decoded at 1/2, 1/4 or 1/8 scale: JPEG's cosine
-transform gives the means of squares of pixels for less work than the pixels. For other formats the means are taken
-afterwards. The rest of the way is bilinear, so that nothing shrinks by more than 2 without being averaged.
+transform gives the means of squares of pixels for less work than the pixels; of other formats the means are taken. What
+is left is resized with antialiasing. (On photos this is within 1.1 to 1.8 grey levels of the antialiased full-scale
+window, on average; bilinear without antialiasing within 2.4 to 10.) Smaller windows are resized by plain bilinear.
 """
+
+from typing import NamedTuple
 
 import tensorflow as tf
 
 _JPEG = b"\xff\xd8\xff"
+_MARGIN = 2
 
 
 def image_sizes(images: tf.Tensor) -> tf.Tensor:
@@ -55,61 +59,93 @@ def stored_boxes(boxes: tf.Tensor, sizes: tf.Tensor, orientation: tf.Tensor) -> 
     return tf.where(orientation[:, tf.newaxis] >= 5, lying, upright)
 
 
-def scaled_boxes(boxes: tf.Tensor, sizes: tf.Tensor, target: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
-    """At which scale windows are decoded, and where they lie in the image at that scale.
+class Windows(NamedTuple):
+    """Windows of B images, at the scale at which each is decoded."""
+
+    ratio: tf.Tensor  # int32 [B]: 1, 2, 4 or 8, by which the image is divided
+    decoded: tf.Tensor  # int32 [B, 4]: top, left, height, width of what is decoded, in the image at that scale
+    inner: tf.Tensor  # float32 [B, 4]: the same of the window, within what is decoded; whole numbers at ratio 1
+
+
+def plan(boxes: tf.Tensor, sizes: tf.Tensor, target: tuple[int, int]) -> Windows:
+    """How windows are decoded.
 
     Args:
-        boxes: int32 `[B, 4]`, as stored.
-        sizes: int32 `[B, 2]`, as stored.
+        boxes: int32 `[B, 4]`: top, left, height, width, as stored.
+        sizes: int32 `[B, 2]`: height, width, as stored.
         target: (height, width) that the windows are brought to; the larger of the two counts for both.
-
-    Returns:
-        int32 `[B, 4]`, and int32 `[B]`: 1, 2, 4 or 8, by which the image is divided.
     """
     times = tf.reduce_min(boxes[:, 2:], axis=1) // max(target)
-    ratio = sum(tf.cast(times >= 2**power, tf.int32) * 2 ** (power - 1) for power in (1, 2, 3)) + 1
+    ratio = 1 + sum(tf.cast(times >= 2**power, tf.int32) * 2 ** (power - 1) for power in (1, 2, 3))
     by = ratio[:, tf.newaxis]
-    corner = tf.minimum((boxes[:, :2] + by // 2) // by, sizes // by - 1)
-    extent = tf.clip_by_value((boxes[:, 2:] + by // 2) // by, 1, sizes // by - corner)
-    return tf.concat([corner, extent], axis=1), ratio
+    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+    # The decoder takes its outermost columns for the image's: colours, stored at half the width, would be wrong there.
+    first = tf.clip_by_value(low // by - [0, _MARGIN], 0, sizes // by - 1)
+    last = tf.clip_by_value(-(-high // by) + [0, _MARGIN], first + 1, sizes // by)
+    exact = tf.cast(boxes, tf.float32) / tf.cast(by, tf.float32)
+    corner = exact[:, :2] - tf.cast(first, tf.float32)
+    return Windows(ratio, tf.concat([first, last - first], axis=1), tf.concat([corner, exact[:, 2:]], axis=1))
 
 
-def decode_window(image: tf.Tensor, box: tf.Tensor, ratio: tf.Tensor, channels: int) -> tf.Tensor:
-    """Decodes a window of an image, at the scale 1 / ratio.
+def decode_window(image: tf.Tensor, window: Windows, size: tuple[int, int], channels: int) -> tf.Tensor:
+    """Decodes a window of an image, and brings it to a size.
 
     Args:
         image: string scalar: a JPEG or PNG.
-        box: int32 `[4]`: top, left, height, width, in the image at that scale.
-        ratio: int32 scalar: 1, 2, 4 or 8.
+        window: One of those that `plan` gives.
+        size: (height, width).
         channels: 1 or 3.
 
     Returns:
-        uint8 `[height, width, channels]`. At ratio 1 the very pixels of the whole image.
+        uint8 `[*size, channels]`, rounded.
     """
+    pixels = _decode(image, window.decoded, window.ratio, channels)
+
+    def plainly() -> tf.Tensor:
+        return _bilinear(_slice(pixels, window.inner), size)
+
+    def antialiased() -> tf.Tensor:
+        scale = tf.constant(size, tf.float32) / window.inner[2:]
+        return tf.raw_ops.ScaleAndTranslate(
+            images=pixels[tf.newaxis],
+            size=size,
+            scale=scale,
+            translation=-window.inner[:2] * scale,
+            kernel_type="triangle",
+            antialias=True,
+        )
+
+    resized = tf.cond(tf.equal(window.ratio, 1), plainly, antialiased)[0]
+    # Rounding of its own: the sum is never above 255.5.
+    return tf.ensure_shape(tf.cast(resized + 0.5, tf.uint8), [*size, channels])
+
+
+def _decode(image: tf.Tensor, box: tf.Tensor, ratio: tf.Tensor, channels: int) -> tf.Tensor:
+    """uint8 `[height, width, channels]` of a box in the image at the scale 1 / ratio."""
 
     def jpeg(at: int):
         return lambda: tf.io.decode_and_crop_jpeg(image, box, channels=channels, ratio=at)
 
     def jpeg_at_ratio() -> tf.Tensor:
-        smaller = [(power, jpeg(2**power)) for power in (1, 2, 3)]
-        power = sum(tf.cast(ratio >= 2**power, tf.int32) for power, _ in smaller)
-        return tf.switch_case(power, [jpeg(1), *(branch for _, branch in smaller)])
+        power = sum(tf.cast(ratio >= 2**power, tf.int32) for power in (1, 2, 3))
+        return tf.switch_case(power, [jpeg(2**power) for power in range(4)])
 
     def other() -> tf.Tensor:
         pixels = tf.io.decode_image(image, channels=channels, expand_animations=False)
-        pixels = tf.ensure_shape(pixels, [None, None, channels])
-        top, left, height, width = tf.unstack(box * ratio)
-        pixels = pixels[top : top + height, left : left + width]
+        pixels = _slice(tf.ensure_shape(pixels, [None, None, channels]), box * ratio)
         return tf.cond(tf.equal(ratio, 1), lambda: pixels, lambda: _means(pixels, box, ratio))
 
     return tf.ensure_shape(tf.cond(is_jpeg(image), jpeg_at_ratio, other), [None, None, channels])
 
 
-def resize(pixels: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """Brings pixels, uint8 `[height, width, C]`, to a size: bilinear, rounded."""
-    # Half of the time of `tf.image.resize` and a rounding of its own: the sum is never above 255.5.
-    resized = tf.raw_ops.ResizeBilinear(images=pixels[tf.newaxis], size=size, half_pixel_centers=True)[0]
-    return tf.cast(resized + 0.5, tf.uint8)
+def _bilinear(pixels: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    # Half of the time of `tf.image.resize`.
+    return tf.raw_ops.ResizeBilinear(images=pixels[tf.newaxis], size=size, half_pixel_centers=True)
+
+
+def _slice(pixels: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
+    top, left, height, width = tf.unstack(tf.cast(box, tf.int32))
+    return pixels[top : top + height, left : left + width]
 
 
 def _means(pixels: tf.Tensor, box: tf.Tensor, ratio: tf.Tensor) -> tf.Tensor:

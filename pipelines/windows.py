@@ -82,9 +82,10 @@ def plan(boxes: tf.Tensor, sizes: tf.Tensor, target: tuple[int, int]) -> Windows
     # The decoder takes its outermost columns for the image's: colours, stored at half the width, would be wrong there.
     first = tf.clip_by_value(low // by - [0, _MARGIN], 0, sizes // by - 1)
     last = tf.clip_by_value(-(-high // by) + [0, _MARGIN], first + 1, sizes // by)
-    exact = tf.cast(boxes, tf.float32) / tf.cast(by, tf.float32)
-    corner = exact[:, :2] - tf.cast(first, tf.float32)
-    return Windows(ratio, tf.concat([first, last - first], axis=1), tf.concat([corner, exact[:, 2:]], axis=1))
+    start, end = (tf.cast(corner, tf.float32) / tf.cast(by, tf.float32) for corner in (low, high))
+    end = tf.minimum(end, tf.cast(last, tf.float32))  # of the image's last pixels less than one at that scale
+    inner = tf.concat([start - tf.cast(first, tf.float32), end - start], axis=1)
+    return Windows(ratio, tf.concat([first, last - first], axis=1), inner)
 
 
 def decode_window(image: tf.Tensor, window: Windows, size: tuple[int, int], channels: int) -> tf.Tensor:

@@ -69,7 +69,7 @@ def test_a_smaller_decode_is_within_two_grey_levels_of_the_antialiased_window_at
         for encoded in (data, images.png(whole)):
             window, at = decoded(encoded, [top, left, height, width], [397, 611], (side, side))
             assert at == ratio
-            assert abs(window - exact).mean() <= 2 and abs((window - exact).mean()) < 0.5
+            assert abs(window - exact).mean() <= 2 and abs(window - exact)[:, -1].mean() < 5
 
 
 def test_resizing_is_bilinear_and_rounded(images):

@@ -4,16 +4,15 @@ import numpy as np
 import tensorflow as tf
 
 from base.errors import require
-from pipelines.input_options import InputSpec
 
 Batch = dict[str, tf.Tensor]
 
 
-def synthetic_batch(spec: InputSpec, *, examples: int, classes: int, batch_size: int, seed: int) -> Batch:
+def synthetic_batch(shape: tuple[int, int, int], *, examples: int, classes: int, batch_size: int, seed: int) -> Batch:
     """One batch of random pixels and labels, as `pipelines.reader` describes batches; no file is read.
 
     Args:
-        spec: Size and channels of the images.
+        shape: (height, width, channels) of the images.
         examples: Of the split that the batch stands for; `index` is below.
         classes: How many; `label` is below.
         batch_size: B.
@@ -21,7 +20,7 @@ def synthetic_batch(spec: InputSpec, *, examples: int, classes: int, batch_size:
     """
     rng = np.random.default_rng(seed)
     return {
-        "image": tf.constant(rng.integers(0, 256, (batch_size, *spec.shape), np.uint8)),
+        "image": tf.constant(rng.integers(0, 256, (batch_size, *shape), np.uint8)),
         "label": tf.constant(rng.integers(0, classes, batch_size), tf.int32),
         "index": tf.range(batch_size, dtype=tf.int64) % examples,
         "epoch": tf.zeros([batch_size], tf.int64),

@@ -90,18 +90,22 @@ def _examine(options: dict[str, Any], manifest: Manifest, console: Console) -> N
     from scripts.examination import Examination
 
     asked: DoctorOptions = options["doctor"]
+    load = os.getloadavg()[0]
     examination = Examination(options, manifest, Path(asked.data), seconds=asked.seconds, images=asked.sample)
     if asked.only_training:
         print(json.dumps(dataclasses.asdict(examination.training()[0])))
         return
     sample, machine = examination.sample, examination.machine
     split = manifest.splits["train"]
-    each, cut = sample.bytes // sample.images, "; only the first shards, to start in time" if examination.cut else ""
+    each = sample.bytes // sample.images
+    cut = "; trained on the first shards only, to start in time" if examination.cut else ""
+    # Others on the machine make all figures worse, and not alike.
+    busy = f"; the machine was busy (load {load:.1f}): measure again when it is idle" if load > machine.cores else ""
     about = {
-        "data": f"{split.examples:,} images in train, {manifest.encoding}, {each:,} bytes each",
+        "dataset": f"{split.examples:,} images in train, {manifest.encoding}, {each:,} bytes each{cut}",
         **examination.hardware.describe(),
-        "reader": examination.data.describe() + cut,
-        "measured": f"{sample.images} images, {asked.seconds:g} s, {machine.cores} cores",
+        **examination.data.describe(),
+        "measured": f"{sample.images} images, {asked.seconds:g} s, {machine.cores} cores" + busy,
     }
     for title, text in about.items():
         console.print(f"{title:>12}  {text}", soft_wrap=True)

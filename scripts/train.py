@@ -20,6 +20,7 @@ from models.training.run_directory import RunDirectory
 from pipelines.augment.options import AugmentOptions
 from pipelines.input_options import InputOptions, resolve
 from pipelines.manifest import Manifest, read_manifest
+from pipelines.reader_options import ReaderOptions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,7 @@ class RunOptions:
 GROUPS = {
     "run": RunOptions,
     "input": InputOptions,
+    "reading": ReaderOptions,
     "augmentation": AugmentOptions,
     "cnn": CNNOptions,
     "head": HeadOptions,
@@ -80,6 +82,7 @@ def _train(
     from models.training.saving import save_model
     from models.training.trainer import Trainer
     from models.training.waiting import WaitingVerdict
+    from pipelines.parts import Parts
     from scripts import assembly
 
     synthetic: bool = options["run"].synthetic
@@ -91,25 +94,31 @@ def _train(
     if policy and policy.mixes:
         head.require_soft_labels()
     hardware = hardware_module.prepare(options["hardware"])
-    data = assembly.Data(Path(options["run"].data), manifest, spec, hardware.replicas, training.batch_size)
-    augmentation = assembly.build_augmentation(policy, spec, manifest, hardware, training.seed)
+    parts = Parts(batch_size=training.batch_size, replicas=hardware.replicas)
+    reading: ReaderOptions = options["reading"]
+    data = assembly.Data(Path(options["run"].data), manifest, spec, parts, reading, policy, training.seed)
+    seed, cropped, shape = training.seed, data.cropped, data.training_frames.shape
+    augmentation = assembly.build_augmentation(policy, spec, manifest, hardware, seed, cropped=cropped)
     on_host = options["augmentation"].augment_on == "host"
     if synthetic:
         done_once = augmentation if on_host else None
-        train_feed = assembly.synthetic_feed(manifest, spec, hardware, training, augmentation=done_once)
+        train_feed = assembly.synthetic_feed(manifest, shape, parts, seed, augmentation=done_once)
     else:
-        train_feed = data.training("train", training.seed)
+        train_feed = data.training("train")
+        reading = data.options("train")
         if augmentation and on_host:
             train_feed = assembly.augmented_on_host(train_feed, augmentation)
     judged = "validation" in manifest.splits and not synthetic
     validation_feed = data.evaluation("validation") if judged else None
-    model = assembly.build_model(options["cnn"], options["optimizer"], head, spec, hardware, training.seed)
+    model = assembly.build_model(options["cnn"], options["optimizer"], head, spec, hardware, seed)
 
-    really_on = {**hardware.describe(), "data": assembly.SYNTHETIC if synthetic else data.describe()}
+    how = {"data": assembly.SYNTHETIC} if synthetic else data.describe()
+    really_on = {**hardware.describe(), **how}
     really_on["augmentation"] = assembly.describe_augmentation(augmentation, on_host=on_host)
     if synthetic and augmentation and on_host:
         really_on["augmentation"] += ", done once"
-    resolved = to_dict(*{**options, "input": _as_options(spec), "hardware": hardware.options}.values())
+    chosen = {"input": _as_options(spec), "reading": reading, "hardware": hardware.options}
+    resolved = to_dict(*{**options, **chosen}.values())
     run.create({**resolved, "evaluate_on": judge or "none"}, assembly.environment(manifest, really_on))
     log.keep_in(run.log)
     for title, text in really_on.items():
@@ -119,9 +128,11 @@ def _train(
     weights, callbacks = standard_callbacks(run, training, validation=validation_feed is not None)
     trainer = Trainer(model, head, hardware, augment=None if on_host else augmentation)
     progress = Progress(console)
-    verdict = WaitingVerdict(console, *_doctor(options, run, augmented_on_host=bool(augmentation) and on_host))
+    decodes = reading.cache == "none" or cropped
+    likely = "the augmentation, on the host" if augmentation and on_host else "decoding" if decodes else ""
+    verdict = WaitingVerdict(console, _doctor(options["run"].data, run), likely)
     try:
-        with signals.held_back() as received:
+        with data.reading(), signals.held_back() as received:
             trainer.fit(
                 train_feed,
                 validation_feed,
@@ -136,7 +147,8 @@ def _train(
         model.load_weights(run.best_weights)
         console.print(f"best epoch: {weights.best_epoch} (val_loss {weights.best_loss:.4f})")
     if judge is not None:
-        _evaluate(trainer, data.evaluation(judge), manifest, run, judge)
+        with data.reading():
+            _evaluate(trainer, data.evaluation(judge), manifest, run, judge)
     save_model(model, head, run.model, trainer.loss_scale)
 
 
@@ -159,10 +171,9 @@ def _judge(options: RunOptions, manifest: Manifest) -> str | None:
     return next((name for name in ("test", "validation") if name in manifest.splits), None)
 
 
-def _doctor(options: dict[str, Any], run: RunDirectory, *, augmented_on_host: bool) -> tuple[str, str]:
-    """The command that says what a run waits for, and what it likely is."""
-    command = f"scripts/doctor.py --data {shlex.quote(options['run'].data)} --config {shlex.quote(str(run.config))}"
-    return command, "the augmentation, which runs on the host" if augmented_on_host else ""
+def _doctor(data: str, run: RunDirectory) -> str:
+    """The command that says what a run waits for."""
+    return f"scripts/doctor.py --data {shlex.quote(data)} --config {shlex.quote(str(run.config))}"
 
 
 def _as_options(spec: Any) -> InputOptions:

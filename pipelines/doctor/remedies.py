@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -10,13 +10,13 @@ import tensorflow as tf
 
 from pipelines import exif
 from pipelines.doctor import stages as measured
-from pipelines.doctor.sample import Columns, Decoding, Sample, decoding
+from pipelines.doctor.sample import Columns, Sample, decoding
 from pipelines.doctor.stages import Measuring
 from pipelines.doctor.verdict import Remedy, Stage
 from pipelines.encoded import encode_file, encode_pixels
 from pipelines.form import Form, Resize, parse_resize
+from pipelines.frames import Frames
 from pipelines.header import read_header
-from pipelines.input_options import InputSpec
 from pipelines.manifest import Manifest
 
 _HEADROOM = 1.15  # of a stored image over the model's, for random crops: 256 for 224
@@ -33,23 +33,24 @@ def stored_side(image_size: int) -> int:
     return max(image_size, 16 * round(_HEADROOM * image_size / 16))
 
 
-def conversions(manifest: Manifest, spec: InputSpec, short_sides: np.ndarray) -> list[Form]:
+def conversions(frames: Frames, short_sides: np.ndarray) -> list[Form]:
     """The forms that are worth trying, the one that keeps most first.
 
     Args:
-        manifest: Of the dataset as it is.
-        spec: What the model sees.
+        frames: What images become, with the dataset as it is.
         short_sides: `[n]`, pixels, of the images as they are stored.
     """
+    manifest, spec = frames.manifest, frames.spec
     side = stored_side(spec.image_size)
     forms = []
     if manifest.encoding != "raw" and np.median(short_sides) > 1.1 * side:
         forms.append(Form(encoding="jpeg", resize=parse_resize(f"short={side}"), channels=manifest.channels))
-    # An image stretched once is the same whether the conversion or the reader does it; a crop or a pad is not.
-    exact = parse_resize(f"exact={spec.image_size}x{spec.image_size}")
-    small = np.median(short_sides) >= spec.image_size  # what is enlarged for storage is only read for longer
-    if spec.fit == "stretch" and small and (manifest.encoding != "raw" or manifest.image_shape != spec.shape[:2]):
-        forms.append(Form(encoding="raw", resize=exact, channels=manifest.channels))
+    # An image stretched once is the same whether the conversion or the reader does it; a crop or a pad is not. A crop
+    # that is drawn needs some room.
+    side = side if frames.crop else frames.size[0]
+    enough = np.median(short_sides) >= side  # what is enlarged for storage is only read for longer
+    if spec.fit == "stretch" and enough and (manifest.encoding != "raw" or manifest.image_shape != (side, side)):
+        forms.append(Form(encoding="raw", resize=parse_resize(f"exact={side}x{side}"), channels=manifest.channels))
     return forms
 
 
@@ -57,11 +58,20 @@ def converted(
     sample: Sample,
     manifest: Manifest,
     form: Form,
-    spec: InputSpec,
+    frames_of: Callable[[Manifest], Frames],
     stages: Sequence[Stage],
     measuring: Measuring,
 ) -> Remedy:
-    """The remedy of converting the dataset into another form, tried on as many images as there is time to convert."""
+    """The remedy of converting the dataset into another form, tried on as many images as there is time to convert.
+
+    Args:
+        sample: Of the dataset as it is.
+        manifest: The same.
+        form: What to convert it into.
+        frames_of: From a manifest to what its images become.
+        stages: As they were measured.
+        measuring: How the new ones are.
+    """
     started = time.perf_counter()
     images, before = [], 0
     with ThreadPoolExecutor(measuring.threads) as pool:
@@ -77,8 +87,8 @@ def converted(
         "label": tf.zeros([len(images)], tf.int64),
         "orientation": tf.fill([len(images)], tf.constant(exif.UPRIGHT, tf.int64)),
     }
-    stored = (form.resize.height, form.resize.width) if form.encoding == "raw" else None
-    path = decoding(form.encoding, stored, manifest.channels, spec)
+    shape = (form.resize.height, form.resize.width) if form.encoding == "raw" else None
+    path = decoding(frames_of(dataclasses.replace(manifest, encoding=form.encoding, image_shape=shape, oriented=0)))
     once = any(stage.once for stage in stages if stage.name == "decode")
     read = [
         dataclasses.replace(stage, wall=stage.wall * smaller, cpu=stage.cpu * smaller)
@@ -94,18 +104,17 @@ def converted(
 
 
 def resident(
-    columns: Columns, path: Decoding, batch_size: int, stages: Sequence[Stage], measuring: Measuring
+    columns: Columns, frames: Frames, batch_size: int, stages: Sequence[Stage], measuring: Measuring
 ) -> Remedy:
-    """The remedy of holding the decoded split in memory, where it is streamed."""
-    few = tf.data.Dataset.from_tensor_slices(columns).take(256)
-    images = tf.stack(list(few.map(lambda record: path.resize(path.decode(record)))))
-    once = [
-        dataclasses.replace(stage, once=True) for stage in stages if stage.name in ("read", "parse", "decode", "resize")
-    ]
-    return Remedy(
-        do="train with --cache memory, which decodes once",
-        stages=(*once, measured.batch_of_resident(images, batch_size, measuring)),
-    )
+    """The remedy of holding a split in memory that is streamed: its frames, or, where crops are fused, its files."""
+    names = ("read", "parse") if frames.crop else ("read", "parse", "decode", "resize")
+    once = [dataclasses.replace(stage, once=True) for stage in stages if stage.name in names]
+    if frames.crop:
+        return Remedy(do="train with --cache memory, which reads once", stages=tuple(once))
+    path = decoding(frames)
+    few = tf.data.Dataset.from_tensor_slices(path.prepare(columns)).take(256).map(path.frame)
+    batch = measured.batch_of_resident(tf.stack(list(few)), batch_size, measuring)
+    return Remedy(do="train with --cache memory, which decodes once", stages=(*once, batch))
 
 
 def augmented_on_device(stage: Stage) -> Remedy:

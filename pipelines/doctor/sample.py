@@ -1,19 +1,21 @@
 """A few hundred records of a split, and how the reader makes pixels of them."""
 
 import dataclasses
+import functools
 import os
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from base.errors import input_error, require
-from pipelines import decode, records
+from base.errors import input_error
+from pipelines import decode, records, windows
+from pipelines.frames import Frames
 from pipelines.header import UndecodableError, read_header
-from pipelines.input_options import InputSpec
 from pipelines.manifest import Manifest
+from pipelines.split_files import SplitFiles
 
 Columns = dict[str, tf.Tensor]
 
@@ -43,45 +45,44 @@ class Decoding:
     """How one record becomes the model's pixels, in the two stages that are measured.
 
     Attributes:
-        decode: From a record (`image`, `orientation`, scalars) to uint8 `[h, w, C]`.
-        resize: From these to uint8 `[image_size, image_size, C]`.
+        decode: From a record (`image`, `orientation`, scalars) to uint8 `[h, w, C]`, and what else `resize` takes.
+        resize: From these to the uint8 frame.
+        prepare: What it takes of all records `[n]` before, that is too cheap to be a stage.
     """
 
-    decode: Callable[[Columns], tf.Tensor]
-    resize: Callable[[tf.Tensor], tf.Tensor]
+    decode: Callable[[Columns], Any]
+    resize: Callable[..., tf.Tensor]
+    prepare: Callable[[Columns], Columns] = lambda columns: columns
+
+    def frame(self, record: Columns) -> tf.Tensor:
+        """Both, one after the other, of a prepared record."""
+        pixels = self.decode(record)
+        return self.resize(*pixels) if isinstance(pixels, tuple) else self.resize(pixels)
 
 
-def draw(folder: Path, manifest: Manifest, split: str, count: int) -> Sample:
+def draw(files: SplitFiles, count: int) -> Sample:
     """Reads the sample.
 
     Args:
-        folder: The dataset.
-        manifest: Its manifest.
-        split: Of the dataset.
+        files: Of the split.
         count: How many records, fewer where their pixels would take too much memory, or there are fewer.
 
     Raises:
         InputError: A shard that can't be read.
     """
-    files = []
-    for shard in manifest.split(split, folder).shards:
-        path = Path(folder) / shard.file
-        size = path.stat().st_size if path.is_file() else None
-        expected = f"Expected the shard {path} of {shard.bytes} bytes, as the manifest says"
-        require(size == shard.bytes, expected, bytes=size, do="Convert the source again with --overwrite.")
-        files.append(str(path))
     try:
-        serialized = tf.stack(list(record_bytes(files).take(count)))
+        serialized = tf.stack(list(record_bytes(files.paths).take(count)))
         columns = records.parse(serialized)
-        sides = _sides(columns, manifest)
+        sides = _sides(columns, files.manifest)
     except (tf.errors.OpError, UndecodableError, ValueError) as error:
         reason = str(error).partition("\n")[0][:200]
-        raise input_error(f"Expected readable records in split {split!r} of {folder}", error=reason) from None
-    decoded = np.cumsum(sides.prod(axis=1) * manifest.channels)
+        where = f"split {files.name!r} of {files.folder}"
+        raise input_error(f"Expected readable records in {where}", error=reason) from None
+    decoded = np.cumsum(sides.prod(axis=1) * files.manifest.channels)
     kept = max(1, int((decoded <= _DECODED_BYTES).sum()))
     serialized = serialized[:kept]
     return Sample(
-        files=tuple(files),
+        files=tuple(files.paths),
         serialized=serialized,
         columns={name: column[:kept] for name, column in columns.items()},
         short_sides=sides[:kept].min(axis=1),
@@ -97,35 +98,50 @@ def shortened(manifest: Manifest, split: str, examples: int) -> Manifest:
         if held < max(1, examples):
             kept.append(shard)
             held += shard.examples
-    part = dataclasses.replace(whole, examples=held, shards=tuple(kept))
+    counts = [count * held // whole.examples for count in whole.examples_per_class]
+    counts[0] += held - sum(counts)  # which class has how many of them the manifest does not say
+    part = dataclasses.replace(whole, examples=held, examples_per_class=tuple(counts), shards=tuple(kept))
     return dataclasses.replace(manifest, splits={**manifest.splits, split: part})
 
 
-def decoding(encoding: str, stored: tuple[int, int] | None, channels: int, spec: InputSpec) -> Decoding:
-    """What `pipelines.decode` does in one go, in two.
-
-    Args:
-        encoding: Of the records.
-        stored: (height, width) of `raw` records.
-        channels: Of `raw` records.
-        spec: The model's size, channels and fit.
-    """
-    if encoding != "raw":
-
-        def decoded(record: Columns) -> tf.Tensor:
-            pixels = tf.io.decode_image(record["image"], channels=spec.channels, expand_animations=False)
-            pixels.set_shape([None, None, spec.channels])
-            return decode.turn(pixels, record["orientation"])
-
-        return Decoding(decode=decoded, resize=lambda pixels: decode.fit(pixels, spec))
+def decoding(frames: Frames) -> Decoding:
+    """What `Frames` does in one go, in two."""
+    spec = dataclasses.replace(frames.spec, image_size=frames.size[0])
+    stored = (*(frames.manifest.image_shape or ()), frames.manifest.channels)
 
     def unpacked(record: Columns) -> tf.Tensor:
-        pixels = tf.reshape(tf.io.decode_raw(record["image"], tf.uint8), (*stored, channels))
-        if channels == spec.channels:
+        pixels = tf.reshape(tf.io.decode_raw(record["image"], tf.uint8), stored)
+        if stored[2] == spec.channels:
             return pixels
-        return tf.image.grayscale_to_rgb(pixels) if channels == 1 else tf.image.rgb_to_grayscale(pixels)
+        return tf.image.grayscale_to_rgb(pixels) if stored[2] == 1 else tf.image.rgb_to_grayscale(pixels)
 
-    return Decoding(decode=unpacked, resize=lambda pixels: decode.fit(pixels, spec))
+    def decoded(record: Columns) -> tf.Tensor:
+        pixels = tf.io.decode_image(record["image"], channels=spec.channels, expand_animations=False)
+        return decode.turn(tf.ensure_shape(pixels, [None, None, spec.channels]), record["orientation"])
+
+    def fitted(pixels: tf.Tensor) -> tf.Tensor:
+        return pixels if frames.manifest.encoding == "raw" and stored[:2] == frames.size else decode.fit(pixels, spec)
+
+    def window(record: Columns) -> tuple[tf.Tensor, ...]:
+        chosen = windows.Windows(record["ratio"], record["decoded"], record["inner"])
+        around = windows.decode_around(record["image"], chosen, spec.channels)
+        return (*around, chosen.ratio, record["orientation"])
+
+    def fitted_window(pixels: tf.Tensor, inner: tf.Tensor, ratio: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+        return decode.turn(windows.fit_window(pixels, inner, ratio, frames.size), orientation)
+
+    if frames.crop is not None:
+        return Decoding(prepare=functools.partial(_with_windows, frames), decode=window, resize=fitted_window)
+    return Decoding(decode=unpacked if frames.manifest.encoding == "raw" else decoded, resize=fitted)
+
+
+def _with_windows(frames: Frames, columns: Columns) -> Columns:
+    """The records with the windows that the crop cuts out of them in the first epoch."""
+    sizes, index = windows.image_sizes(columns["image"]), tf.range(len(columns["label"]), dtype=tf.int64)
+    shown = windows.shown_sizes(sizes, columns["orientation"])
+    boxes = frames.crop.boxes(tf.zeros_like(index), index, shown[:, 0], shown[:, 1])
+    boxes = windows.stored_boxes(boxes, shown, columns["orientation"])
+    return {**columns, **windows.plan(boxes, sizes, frames.size)._asdict()}
 
 
 def seconds_off_the_disk(sample: Sample) -> float:

@@ -54,7 +54,7 @@ def read_stages(sample: Sample, measuring: Measuring, *, off_the_disk: bool, onc
 
 
 def decode_stages(columns: Columns, decoding: Decoding, measuring: Measuring, *, once: bool) -> list[Stage]:
-    """`decode` and `resize`.
+    """`decode` and `resize`; where the crop is cut out while decoding, only the windows are decoded.
 
     Args:
         columns: Records, `[n]`.
@@ -63,7 +63,7 @@ def decode_stages(columns: Columns, decoding: Decoding, measuring: Measuring, *,
         once: Whether a run decodes its split once.
     """
     count = len(columns["label"])
-    kept = tf.data.Dataset.from_tensor_slices(columns).cache()
+    kept = tf.data.Dataset.from_tensor_slices(decoding.prepare(columns)).cache()
     decode = _mapped(kept.repeat(), decoding.decode, measuring)
     pixels = _mapped(kept, decoding.decode, measuring).cache().repeat()
     resize = _mapped(pixels, decoding.resize, measuring)
@@ -75,7 +75,7 @@ def decode_stages(columns: Columns, decoding: Decoding, measuring: Measuring, *,
 
 def batch_of_stream(columns: Columns, decoding: Decoding, batch_size: int, measuring: Measuring) -> Stage:
     """`batch`, where images come one by one and are put together."""
-    images = tf.data.Dataset.from_tensor_slices(columns).map(lambda record: decoding.resize(decoding.decode(record)))
+    images = tf.data.Dataset.from_tensor_slices(decoding.prepare(columns)).map(decoding.frame)
     batches = images.cache().repeat().batch(batch_size, drop_remainder=True)
     warm_up = -(-len(columns["label"]) // batch_size)
     return _stage("batch", cost_of_element(_prefetched(batches), measuring.seconds, warm_up), batch_size)

@@ -2,14 +2,11 @@ import numpy as np
 import pytest
 
 from base.errors import InputError
-from pipelines.input_options import InputSpec
 from pipelines.synthetic import constant_batches, synthetic_batch
-
-SPEC = InputSpec(image_size=5, channels=3, fit="stretch")
 
 
 def batch(**changed):
-    return synthetic_batch(SPEC, **{"examples": 1000, "classes": 3, "batch_size": 64, "seed": 7, **changed})
+    return synthetic_batch((5, 5, 3), **{"examples": 1000, "classes": 3, "batch_size": 64, "seed": 7, **changed})
 
 
 def test_a_synthetic_batch_is_a_batch_and_a_function_of_the_seed():

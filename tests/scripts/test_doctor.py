@@ -1,4 +1,3 @@
-import dataclasses
 import re
 
 import numpy as np
@@ -7,12 +6,7 @@ import tensorflow as tf
 import yaml
 
 from base.options import parse
-from models.training.feed import Feed
-from pipelines import records
-from pipelines.doctor.verdict import diagnose
-from pipelines.manifest import read_manifest
 from scripts import build_tfrecords, doctor, train
-from scripts.examination import Examination
 
 STAGES = ["read", "parse", "decode", "resize", "batch", "copy", "augmentation", "step"]
 SMALL = ["--blocks", "1", "--filters", "2", "--dense-layers", "0", "--batch-size", "8", "--seconds", "0.5"]
@@ -84,47 +78,17 @@ def test_a_raw_dataset_and_a_run_s_own_config_are_examined(tmp_path, capsys):
     assert "16 images in train, raw, 6" in output
 
 
-class Streamed(Examination):
-    """Reads each batch off the shards."""
-
-    def _read(self, folder):
-        super()._read(folder)
-        path, size = self._decoding, self._training.batch_size
-        images = (
-            tf.data.TFRecordDataset(list(self.sample.files))
-            .batch(16)
-            .map(records.parse)
-            .unbatch()
-            .map(
-                lambda record: {"image": path.resize(path.decode(record)), "label": tf.cast(record["label"], tf.int32)}
-            )
-            .repeat()
-            .batch(size, drop_remainder=True)
-        )
-        rest = {
-            "index": tf.zeros([size], tf.int64),
-            "epoch": tf.zeros([size], tf.int64),
-            "weight": tf.ones([size]),
-        }
-        dataset = images.map(lambda batch: {**batch, **rest}).prefetch(2)
-        self._resident, self.start = False, None
-        self._feed = self._plain = Feed(dataset=dataset, examples=self._plain.examples, batch_size=size)
-
-
-def test_large_photos_for_a_tiny_model_are_diagnosed_as_decode_and_get_smaller(tmp_path):
+def test_large_photos_for_a_tiny_model_are_diagnosed_as_decode_and_get_smaller(tmp_path, capsys):
     folder = converted(tmp_path, 500, 5)
-    argv = ["--data", str(folder), "--image-size", "16", *SMALL]
-    options = parse("doctor.py", "", doctor.GROUPS, argv)
-    patient = Streamed(options, read_manifest(folder), folder, seconds=1, images=8)
-    training, constant = patient.training()
-    stages = patient.stages(constant)
-    verdict = diagnose(stages, training, patient.machine, list(patient.remedies(stages)), patient.start)
-    assert (verdict.kind, verdict.stage) == ("input", "decode")
-    assert "--resize" in verdict.sentence or "--cache memory" in verdict.sentence
-    gains = {gain.do: gain.training for gain in verdict.gains}
-    # A decoder of 16 x 16 pixels has a thousandth of the work.
-    assert len(gains) == 3 and gains["convert with --resize short=16 --encoding jpeg"] > 3
-    assert not any(dataclasses.asdict(stage)["once"] for stage in stages)
+    argv = ["--data", str(folder), "--image-size", "16", "--cache", "none", *SMALL]
+    assert doctor.main(argv) == 0
+    output = capsys.readouterr().out
+    assert "streamed, " in output and "read and decoded once" not in output
+    assert re.search(r"verdict  input-bound: \d+ % of the step is spent waiting; decode is \d+ % of the CPU; ", output)
+    gains = dict(re.findall(r"tried \d  (.*): training ([\d.]+) times as fast", output))
+    # An image of 16 x 16 pixels has a thousandth of the decoder's work.
+    assert float(gains["convert with --resize short=16 --encoding jpeg"]) > 3
+    assert {"train with --cache memory, which decodes once"} < set(gains)
 
 
 def test_apply_writes_a_recipe_that_train_accepts(data, tmp_path, capsys, monkeypatch):

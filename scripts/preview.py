@@ -46,6 +46,7 @@ class IgnoredOptions:
     overwrite: bool = option(False, "ignored")
     model: Literal["cnn"] = option("cnn", "ignored")
     evaluate_on: str | None = option(None, "ignored")
+    synthetic: bool = option(False, "ignored")
 
 
 GROUPS = {
@@ -82,18 +83,26 @@ def _batches(options: dict[str, Any], manifest: Manifest, policy: Any) -> tuple[
     """The first batch of a training, as it is and augmented, as arrays."""
     # TensorFlow takes seconds to import, and what could be refused without it has been.
     from pipelines.augment.augmentation import Augmentation
+    from pipelines.parts import Parts
     from scripts import assembly
 
     asked: PreviewOptions = options["preview"]
     spec = resolve(options["input"], manifest.image_shape, manifest.channels)
     even = asked.count + asked.count % 2  # mixing needs pairs
     seed = options["training"].seed
-    feed = assembly.Data(Path(asked.data), manifest, spec, 1, even).training(asked.split, seed)
-    batch = next(iter(feed.dataset))
-    augmented = batch
+    reading = Path(asked.data), manifest, spec, Parts(batch_size=even, replicas=1), options["reading"]
+
+    def first_batch(data: assembly.Data) -> dict[str, Any]:
+        with data.reading():
+            return next(iter(data.training(asked.split).dataset))
+
+    batch = augmented = first_batch(assembly.Data(*reading, seed=seed))
     if policy is not None:
-        augment = Augmentation(policy, seed=seed, image_size=spec.shape[:2], classes=len(manifest.classes))
-        augmented = augment(batch)
+        data = assembly.Data(*reading, policy, seed)  # the same images, in the frame that the policy takes them from
+        augment = Augmentation(
+            policy, seed=seed, image_size=spec.shape[:2], classes=len(manifest.classes), cropped=data.cropped
+        )
+        augmented = augment(first_batch(data))
     return tuple({name: value.numpy() for name, value in one.items()} for one in (batch, augmented))
 
 

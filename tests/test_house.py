@@ -34,7 +34,7 @@ def test_imports_run_one_way():
 
 
 def test_the_commands_are_these():
-    assert COMMANDS == ["build_tfrecords", "preview", "train", "tune"]
+    assert COMMANDS == ["build_tfrecords", "doctor", "preview", "train", "tune"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

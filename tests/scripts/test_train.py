@@ -253,5 +253,5 @@ def test_a_broken_shard_is_refused_before_a_run_folder_is_made(tmp_path, capsys)
     capsys.readouterr()
     assert train.main(["--data", str(data), "--run", str(run), *SMALL]) == 2
     error = capsys.readouterr().err
-    assert "split 'train'" in error and error.count("\n") == 1
+    assert shard.name in error and "record=0" in error and error.count("\n") == 1
     assert not run.exists()

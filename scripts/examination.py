@@ -15,6 +15,7 @@ from models.training.stopwatch import Timing
 from models.training.trainer import Trainer
 from pipelines import resident
 from pipelines.augment.augmentation import host_crop
+from pipelines.augment.generator_options import joined_policy
 from pipelines.budget import Budget, available_memory
 from pipelines.doctor import remedies as cures
 from pipelines.doctor import sample as samples
@@ -56,7 +57,7 @@ class Examination:
         self._training = options["training"]
         self._spec = resolve(options["input"], manifest.image_shape, manifest.channels)
         self._head = head_for(options["head"], len(manifest.classes))
-        self._policy = options["augmentation"].policy()
+        self._policy = joined_policy(options["augmentation"], options["generator"])
         if self._policy and self._policy.mixes:
             self._head.require_soft_labels()
         self.hardware = hardware_module.prepare(options["hardware"])

@@ -11,6 +11,7 @@ whichever of them are installed: `benchmarks/reading_peers.py`.
 import argparse
 import itertools
 import os
+import select
 import statistics
 import subprocess
 import sys
@@ -43,6 +44,7 @@ SIZE, BATCH = 224, 64
 POLICY = Policy(steps=(RandomResizedCrop(), Flip()))
 PEERS = ("torch + Pillow", "grain + Pillow", "DALI on the CPU")
 Rate = Callable[[], float]
+_PAUSE = 0.5  # seconds in which the contestant before fills its buffers again
 
 
 def main() -> None:
@@ -215,7 +217,9 @@ def _peer(name: str, folder: Path, options: argparse.Namespace) -> tuple[subproc
     process = subprocess.Popen(
         [*command, str(options.cores)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    if process.stdout.readline().strip() != "ready":
+    answers, _, _ = select.select([process.stdout], [], [], 60)
+    if not answers or process.stdout.readline().strip() != "ready":
+        process.kill()
         print(f"  missing: {name} ({process.stderr.read().strip().splitlines()[-1:]})")
         return None, None
 
@@ -246,6 +250,7 @@ def _compare(turns: dict[str, Rate], repeats: int) -> None:
     rates: dict[str, list[float]] = {name: [] for name in turns}
     for _ in range(repeats):
         for name, rate in turns.items():
+            time.sleep(_PAUSE)
             rates[name].append(rate())
     first, ours = next(iter(rates.items()))
     for name, values in rates.items():

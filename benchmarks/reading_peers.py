@@ -28,7 +28,7 @@ def torch_and_pillow(folder: str, threads: int) -> Iterator:
 
 
 def grain(folder: str, threads: int) -> Iterator:
-    """Worker processes, one a core, the same steps on Pillow images."""
+    """Threads, one a core (its worker processes were seen to hang at the start), the same steps on Pillow images."""
     import grain
     import numpy as np
     from PIL import Image
@@ -42,8 +42,8 @@ def grain(folder: str, threads: int) -> Iterator:
 
     files = sorted(Path(folder).glob("*/*"))
     dataset = grain.MapDataset.source(files).seed(0).shuffle().repeat().map(load).batch(BATCH, drop_remainder=True)
-    options = grain.MultiprocessingOptions(num_workers=threads)
-    return iter(dataset.to_iter_dataset().mp_prefetch(options))
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=4)
+    return iter(dataset.to_iter_dataset(options))
 
 
 def dali(folder: str, threads: int) -> Iterator:

@@ -41,7 +41,7 @@ class Split:
     def __init__(self, images):
         self.images = images
 
-    def evaluation(self, split):
+    def passing(self, split):
         assert split == "train"
         return self
 

@@ -14,7 +14,7 @@ def sharpened(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     height, width, channels = images.shape[1:]
     if min(height, width) < 3:
         return images
-    # Channels side by side in one long row: nine times faster on the CPU than with an axis of three values.
+    # Channels side by side in one long row: the CPU's vector units can do that, and not an axis of three values.
     rows = tf.reshape(images, [-1, height, width * channels])
     columns = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
     box = columns[..., : -2 * channels] + columns[..., channels:-channels] + columns[..., 2 * channels :]
@@ -35,9 +35,14 @@ def blurred(images: tf.Tensor, sigma: tf.Tensor, largest: float) -> tf.Tensor:
     distance = np.arange(-radius, radius + 1, dtype=np.float32)
     weights = tf.exp(-0.5 * (distance / tf.maximum(sigma, 0.01)[:, tf.newaxis]) ** 2)
     weights /= tf.reduce_sum(weights, axis=1, keepdims=True)
-    taps = [weights[:, tap, tf.newaxis, tf.newaxis, tf.newaxis] for tap in range(2 * radius + 1)]
-    height, width = images.shape[1:3]
+    taps = [weights[:, tap, tf.newaxis, tf.newaxis] for tap in range(2 * radius + 1)]
+    height, width, channels = images.shape[1:]
     rows = tf.pad(images, [[0, 0], [radius, radius], [0, 0], [0, 0]], "REFLECT")
-    images = sum(rows[:, at : at + height] * tap for at, tap in enumerate(taps))
-    columns = tf.pad(images, [[0, 0], [0, 0], [radius, radius], [0, 0]], "REFLECT")
-    return sum(columns[:, :, at : at + width] * tap for at, tap in enumerate(taps))
+    rows = tf.reshape(rows, [-1, height + 2 * radius, width * channels])
+    rows = sum(rows[:, at : at + height] * tap for at, tap in enumerate(taps))
+    columns = tf.reshape(rows, [-1, height, width, channels])
+    columns = tf.pad(columns, [[0, 0], [0, 0], [radius, radius], [0, 0]], "REFLECT")
+    columns = tf.reshape(columns, [-1, height, (width + 2 * radius) * channels])
+    starts = [at * channels for at in range(2 * radius + 1)]
+    blurred = sum(columns[..., at : at + width * channels] * tap for at, tap in zip(starts, taps, strict=True))
+    return tf.reshape(blurred, [-1, height, width, channels])

@@ -18,6 +18,7 @@ from models.training.saving import compile_with
 from models.training.step import Batch, build_evaluation_step, build_training_step
 
 _SECONDS_A_CALL = 0.2
+_BATCHES_ON_DEVICE = 2
 
 
 class Trainer:
@@ -117,6 +118,10 @@ class Trainer:
         return {"val_loss": float(result["loss"].mean(dtype=np.float64)), "val_accuracy": float(right.mean())}
 
     def _distributed(self, dataset: tf.data.Dataset):
+        # Copied while the step before runs; a strategy of several replicas does it by itself.
+        (device, *others) = self.hardware.devices
+        if device.startswith("GPU") and not others and self.hardware.options.strategy == "single":
+            dataset = dataset.apply(tf.data.experimental.prefetch_to_device(f"/{device}", _BATCHES_ON_DEVICE))
         return self.strategy.distribute_datasets_from_function(lambda _: dataset)
 
 

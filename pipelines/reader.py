@@ -154,7 +154,8 @@ def _streamed(
     # From the records alone: on another machine the same order.
     wanted = options.shuffle_window or max(1, min(_WINDOW_RECORDS, _WINDOW_BYTES // files.record_bytes))
     wanted = min(wanted, files.split.examples)
-    room = max(0, budget.left - flight) // files.record_bytes if budget.is_explicit else wanted
+    # A quarter at least: of a budget of two batches nothing would be left to shuffle with.
+    room = max(budget.left - flight, budget.left // 4) // files.record_bytes if budget.is_explicit else wanted
     window = max(1, min(wanted, room))
     reader = streaming.Streamed(
         files=files, frames=frames, stages=stages, window=window, interleave=interleave, read_buffer=read_buffer

@@ -91,10 +91,9 @@ def open_split(
     part_bytes = parts.size * (frames.bytes + files.record_bytes)
     one_batch = parts.own * part_bytes
     require(
-        one_batch <= budget.left,
-        f"Expected a --memory-budget of at least {budget.taken + one_batch:,} bytes, for one batch of split {split!r}",
+        one_batch <= budget.total,
+        f"Expected a --memory-budget of at least {one_batch:,} bytes, for one batch of split {split!r}",
         memory_budget=budget.total,
-        taken_already=budget.taken,
     )
     require(
         not balanced or 0 not in files.split.examples_per_class,

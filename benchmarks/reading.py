@@ -43,7 +43,7 @@ from scripts import build_tfrecords
 SIZE, BATCH = 224, 64
 POLICY = Policy(steps=(RandomResizedCrop(), Flip()))
 PEERS = ("torch + Pillow", "grain + Pillow", "DALI on the CPU")
-Rate = Callable[[], float]
+Rate = Callable[[], tuple[float, float | None]]  # images a second, and a CPU second where it is this process's
 _PAUSE = 0.5  # seconds in which the contestant before fills its buffers again
 
 
@@ -84,6 +84,7 @@ def _jpeg(scratch: Path, options: argparse.Namespace) -> None:
             ).repeat(),
             BATCH,
             options,
+            waiting=30,  # its buffers grow as long as they may
         ),
     }
     served = {name: _peer(name, folder / "train", options) for name in PEERS}
@@ -223,44 +224,55 @@ def _peer(name: str, folder: Path, options: argparse.Namespace) -> tuple[subproc
         print(f"  missing: {name} ({process.stderr.read().strip().splitlines()[-1:]})")
         return None, None
 
-    def rate() -> float:
+    def rate() -> tuple[float, None]:
         process.stdin.write(f"{options.batches}\n")
         process.stdin.flush()
-        return float(process.stdout.readline())
+        return float(process.stdout.readline()), None
 
     return process, rate
 
 
-def _batches(dataset, batch: int, options: argparse.Namespace) -> Rate:
+def _batches(dataset, batch: int, options: argparse.Namespace, waiting: int = 4) -> Rate:
     iterator = iter(dataset)
     next(iterator)
 
-    def rate() -> float:
-        for _ in range(3):  # those that were waiting
+    def rate() -> tuple[float, float]:
+        for _ in range(waiting):
             next(iterator)
-        started = time.perf_counter()
+        wall, processor = time.perf_counter(), time.process_time()
         for _ in range(options.batches):
             next(iterator)
-        return options.batches * batch / (time.perf_counter() - started)
+        images = options.batches * batch
+        return images / (time.perf_counter() - wall), images / (time.process_time() - processor)
 
     return rate
 
 
 def _compare(turns: dict[str, Rate], repeats: int) -> None:
     rates: dict[str, list[float]] = {name: [] for name in turns}
+    by_processor: dict[str, list[float | None]] = {name: [] for name in turns}
     for _ in range(repeats):
         for name, rate in turns.items():
             time.sleep(_PAUSE)
-            rates[name].append(rate())
+            wall, processor = rate()
+            rates[name].append(wall)
+            by_processor[name].append(processor)
     first, ours = next(iter(rates.items()))
     for name, values in rates.items():
         ratios = [a / b for a, b in zip(ours, values, strict=True)]
         print(
             f"{name:36} {statistics.median(values):10,.0f} images/s median, {max(values):10,.0f} best;  {first} is "
             f"{statistics.median(ratios):.2f} times as fast ({min(ratios):.2f} to {max(ratios):.2f}), "
-            f"{max(ours) / max(values):.2f} best to best",
+            f"{max(ours) / max(values):.2f} best to best{_by_processor(by_processor[first], by_processor[name])}",
             flush=True,
         )
+
+
+def _by_processor(ours: list[float | None], values: list[float | None]) -> str:
+    """The steadier measure where others use the machine, too."""
+    if None in values:
+        return ""
+    return f", by CPU time {statistics.median(a / b for a, b in zip(ours, values, strict=True)):.2f}"
 
 
 def _memory(name: str) -> int:

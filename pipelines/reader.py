@@ -91,10 +91,9 @@ def open_split(
     part_bytes = parts.size * (frames.bytes + files.record_bytes)
     one_batch = parts.own * part_bytes
     require(
-        one_batch <= budget.left,
-        f"Expected a --memory-budget of at least {budget.taken + one_batch:,} bytes, for one batch of split {split!r}",
+        one_batch <= budget.total,
+        f"Expected a --memory-budget of at least {one_batch:,} bytes, for one batch of split {split!r}",
         memory_budget=budget.total,
-        taken_already=budget.taken,
     )
     require(
         not balanced or 0 not in files.split.examples_per_class,
@@ -154,7 +153,8 @@ def _streamed(
     # From the records alone: on another machine the same order.
     wanted = options.shuffle_window or max(1, min(_WINDOW_RECORDS, _WINDOW_BYTES // files.record_bytes))
     wanted = min(wanted, files.split.examples)
-    room = max(0, budget.left - flight) // files.record_bytes if budget.is_explicit else wanted
+    # A quarter at least: of a budget of two batches nothing would be left to shuffle with.
+    room = max(budget.left - flight, budget.left // 4) // files.record_bytes if budget.is_explicit else wanted
     window = max(1, min(wanted, room))
     reader = streaming.Streamed(
         files=files, frames=frames, stages=stages, window=window, interleave=interleave, read_buffer=read_buffer

@@ -62,10 +62,8 @@ class Streamed:
     def evaluation_batches(self, parts: Parts) -> tf.data.Dataset:
         """See `reader.Reader`."""
         padding = parts.steps(self.examples) * parts.batch_size - self.examples
-        shards = [self._shard(shard) for shard in range(len(self.files.paths))]
-        records = shards[0]
-        for shard in (*shards[1:], shards[0].take(1).repeat(padding)):
-            records = records.concatenate(shard)
+        records = tf.data.Dataset.range(len(self.files.paths)).flat_map(self._shard)
+        records = records.concatenate(self._shard(0).take(1).repeat(padding))
 
         def batch(element: tf.Tensor, rows: tuple[tf.Tensor, tf.Tensor]) -> Batch:
             _, weight = order.evaluation_order(parts.positions(element), self.examples)

@@ -111,6 +111,8 @@ class Data:
             yield
         except FILE_ERRORS:
             for (_, how), opened in self._opened.items():
+                if opened.is_resident and how.crop is None:  # its files are done with
+                    continue
                 found = opened.files.culprit(how)
                 if found is not None:
                     raise found from None

@@ -19,6 +19,7 @@ from models.training.step import Batch, build_evaluation_step, build_training_st
 from models.training.stopwatch import Stopwatch
 
 _SECONDS_A_CALL = 0.2
+_BATCHES_ON_DEVICE = 2
 
 
 class Trainer:
@@ -122,6 +123,10 @@ class Trainer:
         return {"val_loss": float(result["loss"].mean(dtype=np.float64)), "val_accuracy": float(right.mean())}
 
     def _distributed(self, dataset: tf.data.Dataset):
+        # Copied while the step before runs; a strategy of several replicas does it by itself.
+        (device, *others) = self.hardware.devices
+        if device.startswith("GPU") and not others and self.hardware.options.strategy == "single":
+            dataset = dataset.apply(tf.data.experimental.prefetch_to_device(f"/{device}", _BATCHES_ON_DEVICE))
         return self.strategy.distribute_datasets_from_function(lambda _: dataset)
 
 

@@ -255,3 +255,34 @@ def test_a_broken_shard_is_refused_before_a_run_folder_is_made(tmp_path, capsys)
     error = capsys.readouterr().err
     assert shard.name in error and "record=0" in error and error.count("\n") == 1
     assert not run.exists()
+
+
+def test_a_streamed_run_says_so_and_a_shard_that_breaks_within_an_epoch_is_named(tmp_path, capsys):
+    write_photos(tmp_path / "source", count=10)
+    data = tmp_path / "data"
+    assert build_tfrecords.main([str(tmp_path / "source"), "--out", str(data)]) == 0
+    argv = ["--data", str(data), "--cache", "none", "--memory-budget", "50MB", "--epochs", "1", *SMALL]
+    capsys.readouterr()
+    assert train.main([*argv, "--run", str(tmp_path / "whole")]) == 0
+    assert "streamed" in capsys.readouterr().out
+    config = yaml.safe_load((tmp_path / "whole" / "config.yaml").read_text())
+    assert config["cache"] == "none" and config["shuffle_window"] == 24 and config["decode_threads"] >= 1
+    shard = next(data.glob("*train.tfrecord*"))
+    content = bytearray(shard.read_bytes())
+    content[-50] ^= 1  # in the last record
+    shard.write_bytes(content)
+    assert train.main([*argv, "--run", str(tmp_path / "broken")]) == 2
+    error = capsys.readouterr().err
+    assert shard.name in error and "record=23" in error and error.count("\n") == 1
+
+
+def test_a_balanced_run_says_how_often_examples_repeat_and_an_epoch_holds_all_classes_alike(tmp_path, capsys):
+    write_photos(tmp_path / "source", count=10)
+    for image in sorted((tmp_path / "source" / "owl").iterdir())[5:]:
+        image.unlink()
+    data, run = tmp_path / "data", tmp_path / "run"
+    assert build_tfrecords.main([str(tmp_path / "source"), "--out", str(data)]) == 0
+    capsys.readouterr()
+    argv = ["--data", str(data), "--run", str(run), "--sampling", "balanced", "--epochs", "1", *SMALL]
+    assert train.main(argv) == 0
+    assert "smallest class comes 2.0 times" in capsys.readouterr().out

@@ -92,7 +92,9 @@ def test_large_photos_for_a_tiny_model_are_diagnosed_as_decode_and_get_smaller(t
 
 
 def test_apply_writes_a_recipe_that_train_accepts(data, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(doctor, "candidates", lambda cores: {"inter_op_threads": (1, 2), "not_an_option": (1, 2)})
+    monkeypatch.setattr(
+        doctor, "candidates", lambda cores, shards: {"inter_op_threads": (1, 2), "not_an_option": (1, 2)}
+    )
     monkeypatch.setattr(doctor, "ROUNDS", 1)
     recipe = tmp_path / "fast.yaml"
     argv = ["--data", str(data), "--image-size", "16", *SMALL, "--apply", str(recipe)]

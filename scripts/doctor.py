@@ -110,9 +110,10 @@ def _examine(options: dict[str, Any], manifest: Manifest, console: Console) -> N
     }
     for title, text in about.items():
         console.print(f"{title:>12}  {text}", soft_wrap=True)
-    training, constant = examination.training()
-    stages = examination.stages(constant)
-    remedies = list(examination.remedies(stages))
+    with examination.data.reading():
+        training, constant = examination.training()
+        stages = examination.stages(constant)
+        remedies = list(examination.remedies(stages))
     verdict = diagnose(stages, training, machine, remedies, examination.start)
     console.print()
     console.print(stage_table(stages, machine, verdict.stage))

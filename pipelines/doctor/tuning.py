@@ -48,8 +48,9 @@ def starting_at(values: Mapping[str, Sequence[int]], options: Mapping[str, Any])
 def tune(values: Mapping[str, Sequence[Any]], measure: Callable[[dict[str, Any]], float], rounds: int) -> Tuned:
     """Finds one option after the other, the others as they were found, or at their first value.
 
-    The values of an option take turns, so that a machine whose speed drifts is fair to all. The best of each counts, since
-    what else the machine does only ever takes away; but to replace the default a value must be faster in every round.
+    The values of an option take turns, so that a machine whose speed drifts is fair to all. The best of each counts,
+    since what else the machine does only ever takes away; but to replace the default a value must be faster in every
+    round.
 
     Args:
         values: Option -> candidates, the first one the default.

@@ -18,6 +18,7 @@ from base.options import option, parse, to_dict, to_yaml
 from pipelines.doctor.tuning import candidates, starting_at, tune
 from pipelines.doctor.verdict import Gain, diagnose
 from pipelines.manifest import Manifest, read_manifest
+from pipelines.reader_options import ReaderOptions
 from scripts import train
 
 
@@ -62,7 +63,7 @@ DESCRIPTION = (
     "what really happens in a short training; names the stage that binds, and a remedy with its measured gain."
 )
 
-ROUNDS = 2  # of --apply: measurements of each candidate
+ROUNDS = 3  # of --apply: measurements of each candidate
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,7 +79,7 @@ def _main(argv: Sequence[str] | None) -> None:
     manifest.split("train", Path(asked.data))
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
     if asked.apply is not None and not asked.only_training:
-        _apply(argv, options, console)
+        _apply(argv, options, len(manifest.splits["train"].shards), console)
         return
     with native_log.captured():
         _examine(options, manifest, console)
@@ -109,9 +110,10 @@ def _examine(options: dict[str, Any], manifest: Manifest, console: Console) -> N
     }
     for title, text in about.items():
         console.print(f"{title:>12}  {text}", soft_wrap=True)
-    training, constant = examination.training()
-    stages = examination.stages(constant)
-    remedies = list(examination.remedies(stages))
+    with examination.data.reading():
+        training, constant = examination.training()
+        stages = examination.stages(constant)
+        remedies = list(examination.remedies(stages))
     verdict = diagnose(stages, training, machine, remedies, examination.start)
     console.print()
     console.print(stage_table(stages, machine, verdict.stage))
@@ -131,7 +133,7 @@ def _tried(gain: Gain) -> str:
     return f"{gain.do}: training {gain.training:.1f} times as fast{start}"
 
 
-def _apply(argv: Sequence[str], options: dict[str, Any], console: Console) -> None:
+def _apply(argv: Sequence[str], options: dict[str, Any], shards: int, console: Console) -> None:
     """Writes the settings that were fastest in short trainings, each in a process of its own.
 
     TensorFlow's threads can't be changed once it runs.
@@ -139,7 +141,7 @@ def _apply(argv: Sequence[str], options: dict[str, Any], console: Console) -> No
     path = Path(options["doctor"].apply)
     require(path.parent.is_dir(), "Expected --apply to name a file in a folder that is there", apply=str(path))
     seconds = options["doctor"].seconds / 3
-    values = starting_at(candidates(len(os.sched_getaffinity(0))), to_dict(*options.values()))
+    values = starting_at(candidates(ReaderOptions().threads, shards), to_dict(*options.values()))
 
     def measure(chosen: dict[str, Any]) -> float:
         rate = _rate_of(argv, chosen, seconds)
@@ -155,7 +157,6 @@ def _apply(argv: Sequence[str], options: dict[str, Any], console: Console) -> No
         *(
             f"#   {name}: " + ", ".join(f"{value} {rate:,.0f}" for value, rate in seen.items())
             for name, seen in tuned.best.items()
-            if len(seen) > 1
         ),
     ]
     files.write_text(path, "\n".join(lines) + "\n" + to_yaml(tuned.chosen))
@@ -167,8 +168,9 @@ def _rate_of(argv: Sequence[str], chosen: dict[str, Any], seconds: float) -> flo
     extra = [f"--{name.replace('_', '-')}={value}" for name, value in chosen.items()]
     line = [sys.executable, __file__, *argv, *extra, f"--seconds={seconds}", "--only-training"]
     done = subprocess.run(line, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise InputError(done.stderr.strip().rpartition("\n")[2].removeprefix("error: ") or "a short training failed")
+    if done.returncode == command.BAD_INPUT:
+        raise InputError(done.stderr.strip().removeprefix("error: "))
+    done.check_returncode()
     return json.loads(done.stdout.splitlines()[-1])["images_per_second"]
 
 

@@ -67,7 +67,7 @@ class Examination:
         self._measuring = Measuring(seconds=seconds / 25, threads=options["reading"].decode_threads or cores)
         self._frames = self._frames_of(manifest)
         self._files = SplitFiles(folder=folder, manifest=manifest, name="train")
-        self.sample = samples.draw(self._files, images)
+        self.sample = samples.draw(self._files, self._frames, images)
         self._open(folder)
         augmentation = assembly.build_augmentation(
             self._policy, self._spec, manifest, self.hardware, self._training.seed, cropped=self.data.cropped

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from base.errors import input_error
 from pipelines import decode, records, windows
 from pipelines.frames import Frames
 from pipelines.header import UndecodableError, read_header
 from pipelines.manifest import Manifest
-from pipelines.split_files import SplitFiles
+from pipelines.reader import read_error
+from pipelines.split_files import FILE_ERRORS, SplitFiles
 
 Columns = dict[str, tf.Tensor]
 
@@ -60,24 +60,23 @@ class Decoding:
         return self.resize(*pixels) if isinstance(pixels, tuple) else self.resize(pixels)
 
 
-def draw(files: SplitFiles, count: int) -> Sample:
+def draw(files: SplitFiles, frames: Frames, count: int) -> Sample:
     """Reads the sample.
 
     Args:
         files: Of the split.
+        frames: What its images become.
         count: How many records, fewer where their pixels would take too much memory, or there are fewer.
 
     Raises:
-        InputError: A shard that can't be read.
+        InputError: A record that can't be used; it names shard and record.
     """
     try:
         serialized = tf.stack(list(record_bytes(files.paths).take(count)))
         columns = records.parse(serialized)
         sides = _sides(columns, files.manifest)
-    except (tf.errors.OpError, UndecodableError, ValueError) as error:
-        reason = str(error).partition("\n")[0][:200]
-        where = f"split {files.name!r} of {files.folder}"
-        raise input_error(f"Expected readable records in {where}", error=reason) from None
+    except (*FILE_ERRORS, UndecodableError) as error:
+        raise read_error(error, files, frames) from None
     decoded = np.cumsum(sides.prod(axis=1) * files.manifest.channels)
     kept = max(1, int((decoded <= _DECODED_BYTES).sum()))
     serialized = serialized[:kept]

@@ -20,14 +20,15 @@ class Tuned:
     best: dict[str, dict[Any, float]]
 
 
-def candidates(cores: int) -> dict[str, tuple[int, ...]]:
+def candidates(cores: int, shards: int) -> dict[str, tuple[int, ...]]:
     """Option -> values to try, the default first. What is to be tried is listed here, and nowhere else."""
     half = max(1, cores // 2)
+    side_by_side = tuple(count for count in (16, 4, 1) if count <= shards)
     return {
         "intra_op_threads": (cores, half, 1),
         "inter_op_threads": (cores, 2 * cores, half),
         "decode_threads": (cores, 2 * cores, half),
-        "interleave": (4, 1, 16),
+        **({"interleave": side_by_side} if shards > 1 else {}),
         "prefetch": (2, 1, 8),
     }
 
@@ -47,23 +48,31 @@ def starting_at(values: Mapping[str, Sequence[int]], options: Mapping[str, Any])
 def tune(values: Mapping[str, Sequence[Any]], measure: Callable[[dict[str, Any]], float], rounds: int) -> Tuned:
     """Finds one option after the other, the others as they were found, or at their first value.
 
-    The values of an option take turns, so that a machine whose speed drifts is fair to all, and the best of each
-    counts: what else the machine does only ever takes away.
+    The values of an option take turns, so that a machine whose speed drifts is fair to all. The best of each counts,
+    since what else the machine does only ever takes away; but to replace the default a value must be faster in every
+    round.
 
     Args:
         values: Option -> candidates, the first one the default.
         measure: From option -> value to images/s.
-        rounds: Measurements of each candidate.
+        rounds: Measurements of each candidate, at least 1.
     """
     chosen = {name: tried[0] for name, tried in values.items()}
     best: dict[str, dict[Any, float]] = {}
     for name, tried in values.items():
-        seen = dict.fromkeys(tried, 0.0)
-        for _ in range(rounds if len(tried) > 1 else 0):
+        if len(tried) == 1:
+            continue
+        seen: dict[Any, list[float]] = {value: [] for value in tried}
+        for _ in range(rounds):
             for value in tried:
-                seen[value] = max(seen[value], measure({**chosen, name: value}))
-        fastest = max(tried, key=seen.get)
-        if seen[fastest] > _WORTH * seen[tried[0]]:
-            chosen[name] = fastest
-        best[name] = seen
+                seen[value].append(measure({**chosen, name: value}))
+        chosen[name] = _fastest(tried[0], seen)
+        best[name] = {value: max(rates) for value, rates in seen.items()}
     return Tuned(chosen=chosen, best=best)
+
+
+def _fastest(default: Any, seen: Mapping[Any, Sequence[float]]) -> Any:
+    usual = seen[default]
+    faster = [value for value, rates in seen.items() if all(a > b for a, b in zip(rates, usual, strict=True))]
+    fastest = max(faster, key=lambda value: max(seen[value]), default=default)
+    return fastest if max(seen[fastest]) > _WORTH * max(usual) else default

@@ -92,7 +92,9 @@ def test_large_photos_for_a_tiny_model_are_diagnosed_as_decode_and_get_smaller(t
 
 
 def test_apply_writes_a_recipe_that_train_accepts(data, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(doctor, "candidates", lambda cores: {"inter_op_threads": (1, 2), "not_an_option": (1, 2)})
+    monkeypatch.setattr(
+        doctor, "candidates", lambda cores, shards: {"inter_op_threads": (1, 2), "not_an_option": (1, 2)}
+    )
     monkeypatch.setattr(doctor, "ROUNDS", 1)
     recipe = tmp_path / "fast.yaml"
     argv = ["--data", str(data), "--image-size", "16", *SMALL, "--apply", str(recipe)]
@@ -121,11 +123,17 @@ def test_bad_input_is_one_line(data, capsys, arguments, named):
     assert named in error and error.count("\n") == 1 and "Traceback" not in error
 
 
-def test_a_shard_that_is_gone_is_named(tmp_path, capsys):
+@pytest.mark.parametrize("sample", ["1", "16"])
+def test_a_broken_record_is_named_whether_it_is_in_the_sample_or_comes_up_later(tmp_path, capsys, sample):
     folder = converted(tmp_path, 16, 10)
     shard = next(folder.glob("*train.tfrecord*"))
-    shard.unlink()
+    content = bytearray(shard.read_bytes())
+    content[-100] ^= 1
+    shard.write_bytes(content)
     capsys.readouterr()
-    assert doctor.main(["--data", str(folder), *SMALL]) == 2
+    assert doctor.main(["--data", str(folder), "--cache", "none", "--sample", sample, *SMALL]) == 2
     error = capsys.readouterr().err
-    assert shard.name in error and error.count("\n") == 1
+    assert shard.name in error and "record=15" in error and error.count("\n") == 1
+    shard.unlink()
+    assert doctor.main(["--data", str(folder), *SMALL]) == 2
+    assert shard.name in capsys.readouterr().err

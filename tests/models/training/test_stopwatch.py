@@ -23,5 +23,6 @@ def test_steps_waiting_and_seconds_are_those_of_the_measured_calls_alone():
 
     timing = Stopwatch(run_steps, None, batch_size=8)(0.2)
     assert calls[0] == 1 and timing.seconds < 0.5
-    assert timing.images % 8 == 0 and timing.images / 8 < sum(calls)
+    # Neither the step that compiles is counted, nor those that use up what was prefetched.
+    assert timing.images % 8 == 0 and timing.images / 8 <= sum(calls) - 2
     np.testing.assert_allclose(timing.waiting, 0.004 * timing.images / 8 / timing.seconds)

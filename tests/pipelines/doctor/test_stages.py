@@ -46,7 +46,7 @@ def frames_of(policy=None, **spec):
 
 
 def drawn(folder, manifest, count):
-    return sample.draw(SplitFiles(folder=folder, manifest=manifest, name="train"), count)
+    return sample.draw(SplitFiles(folder=folder, manifest=manifest, name="train"), frames_of()(manifest), count)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

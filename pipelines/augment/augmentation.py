@@ -94,7 +94,6 @@ def pixels(
             fill=policy.fill,
             fill_value=policy.fill_value,
             interpolation=policy.interpolation,
-            aligned=geometry.is_aligned(moves),
             dtype=dtype,
         )
     images = tf.cast(images, dtype)

@@ -35,7 +35,7 @@ _WARM_UP = 3.0  # seconds of each contestant
 OURS = "millrace"
 
 Rates = dict[str, list[float]]
-Contestant = Callable[[], object]  # augments one batch
+Contestant = Callable[[int], object]  # augments so many batches
 
 
 def main() -> None:
@@ -91,7 +91,7 @@ def _geometry(images: np.ndarray) -> dict[str, Contestant]:
     return {
         OURS: _millrace(ours, images, images.shape[1:3]),
         "Keras layers": _keras(layers, images),
-        "ImageDataGenerator": lambda: next(flow),
+        "ImageDataGenerator": lambda count: [len(next(flow)) for _ in range(count)],
     }
 
 
@@ -113,48 +113,65 @@ def _millrace(augment: str | list, images: np.ndarray, size: tuple[int, int]) ->
         "index": tf.range(BATCH, dtype=tf.int64),
         "weight": tf.ones([BATCH]),
     }
-    epoch = 0
 
-    def augment_batch() -> tf.Tensor:
-        nonlocal epoch
-        epoch += 1  # other draws each time: what they are decides how much there is to do
-        return compiled({**batch, "epoch": tf.fill([BATCH], tf.constant(epoch, tf.int64))})["image"]
+    def augmented(step: tf.Tensor) -> tf.Tensor:
+        # Other draws in each step: what they are decides how much there is to do.
+        return compiled({**batch, "epoch": tf.fill([BATCH], tf.cast(step, tf.int64))})["image"]
 
-    return augment_batch
+    return _looped(augmented)
 
 
 def _keras(layers: list[keras.layers.Layer], images: np.ndarray) -> Contestant:
     batch = tf.constant(images)
 
-    @tf.function
-    def augment_batch() -> tf.Tensor:
+    def augmented(step: tf.Tensor) -> tf.Tensor:
         values = tf.cast(batch, tf.float32)
         for layer in layers:
             values = layer(values, training=True)
         return values
 
-    return augment_batch
+    return _looped(augmented)
+
+
+def _looped(augmented: Callable[[tf.Tensor], tf.Tensor]) -> Contestant:
+    """Batches one after the other in one graph, as a training loop and `Dataset.map` have them."""
+
+    @tf.function(autograph=False)
+    def run(first: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        def body(step: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return step + 1, total + tf.cast(augmented(step)[0, 0, 0, 0], tf.float32)
+
+        start = first, tf.zeros([])
+        return tf.while_loop(lambda step, _: step < first + count, body, start, parallel_iterations=1)[1]
+
+    done = 0
+
+    def contestant(count: int) -> None:
+        nonlocal done
+        run(tf.constant(done), tf.constant(count)).numpy()
+        done += count
+
+    return contestant
 
 
 def _rates(contestants: dict[str, Contestant], options: argparse.Namespace) -> tuple[Rates, Rates]:
     """Images of each contestant's turns: a second, and a second of the processor."""
     batches = {}
-    for name, augment_batch in contestants.items():
-        augment_batch()  # trace, compile
+    for name, augment in contestants.items():
+        augment(1)  # trace, compile
         # Memory that a virtual machine has not touched lately comes slowly: crops took 28 ms a batch at first, then 11.
         started, calls = time.perf_counter(), 0
-        while time.perf_counter() - started < _WARM_UP or calls == 0:
-            augment_batch()
+        while time.perf_counter() - started < _WARM_UP:
+            augment(1)
             calls += 1
         batches[name] = max(round(options.seconds / (time.perf_counter() - started) * calls), 1)
     wall: Rates = {name: [] for name in contestants}
     processor: Rates = {name: [] for name in contestants}
     for _ in range(options.repeats):
-        for name, augment_batch in contestants.items():
+        for name, augment in contestants.items():
             images = batches[name] * BATCH
             started = time.perf_counter(), time.process_time()
-            for _ in range(batches[name]):
-                augment_batch()
+            augment(batches[name])
             wall[name].append(images / (time.perf_counter() - started[0]))
             processor[name].append(images / (time.process_time() - started[1]))
     return wall, processor

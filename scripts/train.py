@@ -12,6 +12,7 @@ from typing import Any, Literal
 from rich.console import Console
 
 from base import command, native_log, signals
+from base.errors import require
 from base.options import option, parse, to_dict
 from models.cnn_options import CNNOptions
 from models.heads import HeadOptions, head_for
@@ -99,6 +100,12 @@ def _train(
         head.require_soft_labels()
     hardware = hardware_module.prepare(options["hardware"])
     parts = Parts(batch_size=training.batch_size, replicas=hardware.replicas)
+    require(
+        not (policy and policy.mixes) or parts.size % 2 == 0,
+        f"Expected an even number of images for each of {parts.replicas} replicas, where augmentation mixes pairs",
+        images=parts.size,
+        do="Choose another --batch-size.",
+    )
     reading: ReaderOptions = options["reading"]
     data = assembly.Data(Path(options["run"].data), manifest, spec, parts, reading, policy, training.seed)
     seed, cropped, shape = training.seed, data.cropped, data.training_frames.shape

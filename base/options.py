@@ -171,7 +171,11 @@ def _one_line(error: argparse.ArgumentError) -> InputError:
     if match is None:
         return InputError(text[:1].upper() + text[1:])
     expected, _, value = match["rest"].partition(". Got value: ")
+    union = re.search(r"Subtypes: \[(.*?)\] Errors: .* Given value: (.*)", match["rest"])
+    if union is not None:
+        expected, value = union.groups()
     expected = re.sub(r"<class '(\w+)'>", r"\1", expected).replace("typing.", "").replace("Expected a ", "")
+    expected = expected.replace(", NoneType", "")  # what may be left out
     name = _hyphens(match["key"])
     return InputError(f"Expected --{name} of type {expected}. Received: {match['key']}={value!r}. See --help.")
 

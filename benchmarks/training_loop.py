@@ -27,7 +27,9 @@ from models.training import hardware
 from models.training.feed import Feed
 from models.training.options import HardwareOptions
 from models.training.trainer import Trainer, compile_model
-from pipelines import reader
+from pipelines.parts import Parts
+from pipelines.resident import Resident
+from pipelines.stages import Stages
 
 STEPS_PER_CALL = 10
 
@@ -85,7 +87,7 @@ def _millrace(
     compile_model(model, head, keras.optimizers.Adam())
     trainer = Trainer(model, head, machine)
     feed = Feed(
-        dataset=reader.training_batches(_split(images, labels), batch_size=options.batch_size, seed=0),
+        dataset=_batches(images, labels, options.batch_size),
         examples=len(images),
         batch_size=options.batch_size,
     )
@@ -98,13 +100,21 @@ def _fit(
     model, head = _model(options)
     model.compile("adam", head.keras_loss(), metrics=[head.keras_accuracy()], steps_per_execution=steps_per_execution)
     # The same input, so that only the loops differ.
-    batches = reader.training_batches(_split(images, labels), batch_size=options.batch_size, seed=0)
+    batches = _batches(images, labels, options.batch_size)
     batches = batches.take(options.steps).map(lambda batch: (batch["image"], batch["label"]))
     return lambda: model.fit(batches.prefetch(tf.data.AUTOTUNE), epochs=1, verbose=0)
 
 
-def _split(images: np.ndarray, labels: np.ndarray) -> reader.ResidentSplit:
-    return reader.ResidentSplit(image=tf.constant(images), label=tf.constant(labels), id=tf.fill([len(images)], ""))
+def _batches(images: np.ndarray, labels: np.ndarray, batch_size: int) -> tf.data.Dataset:
+    split = Resident(
+        image=tf.constant(images),
+        label=tf.constant(labels),
+        orientation=None,
+        sizes=None,
+        frames=None,
+        stages=Stages(threads=hardware.available_cores(), prefetch=16),
+    )
+    return split.training_batches(Parts(batch_size=batch_size), seed=0)
 
 
 def _print(unit: str, rates: dict[str, list[float]]) -> None:

@@ -1,4 +1,4 @@
-"""The CNN: blocks of convolution, normalisation, activation, pooling and dropout; then dense layers and the head.
+"""The CNN: standardisation; blocks of convolution, normalisation, activation, pooling, dropout; dense layers; the head.
 
 Only layers and operations of Keras itself, so that a saved model loads where Millrace is not installed.
 """
@@ -8,15 +8,19 @@ import keras
 from base.errors import require
 from models.cnn_options import CNNOptions
 from models.heads import Head
+from models.standardise import DEFAULT, Standardisation, standardised
 
 
-def build_cnn(options: CNNOptions, input_shape: tuple[int, int, int], head: Head) -> keras.Model:
+def build_cnn(
+    options: CNNOptions, input_shape: tuple[int, int, int], head: Head, standardisation: Standardisation = DEFAULT
+) -> keras.Model:
     """Builds the CNN under the current dtype policy and distribution strategy.
 
     Args:
         options: Its hyperparameters.
         input_shape: (height, width, channels).
         head: The last layer.
+        standardisation: The first layers.
 
     Returns:
         A model from pixels `[B, H, W, C]`, 0-255, to outputs `[B, units]`, at least float32.
@@ -25,7 +29,7 @@ def build_cnn(options: CNNOptions, input_shape: tuple[int, int, int], head: Head
         InputError: The feature maps become smaller than a kernel or pooling window.
     """
     image = keras.Input(input_shape, name="image")
-    x = keras.layers.Rescaling(1 / 255, name="rescale")(image)
+    x = standardised(image, standardisation)
     for block in range(1, options.blocks + 1):
         x = _block(x, options, block)
     x = _vector(x, options)

@@ -19,7 +19,7 @@ def decode(image: tf.Tensor, spec: InputSpec, orientation: tf.Tensor | int = exi
         uint8 `[image_size, image_size, channels]`, 0-255.
     """
     pixels = tf.io.decode_image(image, channels=spec.channels, expand_animations=False)
-    pixels.set_shape([None, None, spec.channels])
+    pixels = tf.ensure_shape(pixels, [None, None, spec.channels])
     return fit(turn(pixels, orientation), spec)
 
 
@@ -40,23 +40,25 @@ def decode_file(data: bytes, spec: InputSpec, max_pixels: int = 100_000_000) -> 
     return decode(tf.constant(data), spec, read_header(data, max_pixels).orientation)
 
 
-def decode_raw(pixels: tf.Tensor, stored: tuple[int, int, int], spec: InputSpec) -> tf.Tensor:
-    """Fits a record of a `raw` dataset to the model's size.
+def decode_raw(pixels: tf.Tensor, stored: tuple[int, int, int], spec: InputSpec | None, channels: int) -> tf.Tensor:
+    """The images of a batch of records of a `raw` dataset.
 
     Args:
-        pixels: string scalar: uint8 `stored`, row by row.
+        pixels: string `[B]`: uint8 `stored`, row by row.
         stored: (height, width, channels).
-        spec: Size, channels and fit.
+        spec: What the images are fitted to; None: they keep their size.
+        channels: Of the result, 1 or 3.
 
     Returns:
-        uint8 `[image_size, image_size, channels]`, 0-255.
+        uint8 `[B, height, width, channels]`, 0-255.
     """
-    image = tf.reshape(tf.io.decode_raw(pixels, tf.uint8), stored)
-    if stored[2] < spec.channels:
-        image = tf.image.grayscale_to_rgb(image)
-    elif stored[2] > spec.channels:
-        image = tf.image.rgb_to_grayscale(image)
-    return fit(image, spec)
+    images = tf.reshape(tf.io.decode_raw(pixels, tf.uint8), [-1, *stored])
+    images = tf.ensure_shape(images, [pixels.shape[0], *stored])
+    if stored[2] < channels:
+        images = tf.image.grayscale_to_rgb(images)
+    elif stored[2] > channels:
+        images = tf.image.rgb_to_grayscale(images)
+    return images if spec is None else fit(images, spec)
 
 
 def turn(pixels: tf.Tensor, orientation: tf.Tensor | int) -> tf.Tensor:
@@ -83,20 +85,21 @@ def fit(pixels: tf.Tensor, spec: InputSpec) -> tf.Tensor:
     """Brings decoded pixels to the model's size: stretched, cropped at the centre, or padded with black.
 
     Args:
-        pixels: uint8 `[height, width, channels]`.
+        pixels: uint8 `[..., height, width, channels]`: one image, or a batch of images of one size.
         spec: Size, channels and fit.
 
     Returns:
-        uint8 `[image_size, image_size, channels]`; bilinear, antialiased where the image shrinks, rounded.
+        uint8 `[..., image_size, image_size, channels]`; bilinear, antialiased where the image shrinks, rounded.
     """
     size = spec.image_size
-    height, width = tf.shape(pixels)[0], tf.shape(pixels)[1]
+    leading, (height, width) = pixels.shape[:-3], tf.unstack(tf.shape(pixels)[-3:-1])
     if spec.fit == "crop":
         side = tf.minimum(height, width)
         pixels = tf.image.crop_to_bounding_box(pixels, (height - side) // 2, (width - side) // 2, side, side)
         height = width = side
     unchanged = tf.logical_and(tf.equal(height, size), tf.equal(width, size))
-    return tf.ensure_shape(tf.cond(unchanged, lambda: pixels, lambda: _resize(pixels, spec)), spec.shape)
+    fitted = tf.cond(unchanged, lambda: pixels, lambda: _resize(pixels, spec))
+    return tf.ensure_shape(fitted, [*leading, *spec.shape])
 
 
 def _resize(pixels: tf.Tensor, spec: InputSpec) -> tf.Tensor:

@@ -1,179 +1,171 @@
-"""Shards -> batches. The resident reader: a split is decoded once into host memory, and every batch is one gather.
+"""Shards -> batches: one interface, two readers. `resident` holds a split in memory, `streaming` reads it every epoch.
 
 A batch is a dict:
     image    uint8 `[B, H, W, C]`, 0-255
     label    int32 `[B]`
     index    int64 `[B]`: the example's place in the split
-    epoch    int64 `[B]`
+    epoch    int64 `[B]`: how many times it has come before; with balanced sampling, its pass through its class
     weight   float32 `[B]`: 0 for the padding of evaluation's last batch, else 1
+
+A training batch is a pure function of (seed, step), for each reader and its options; the image of an example in an
+epoch is the same for both.
 """
 
 import dataclasses
 from pathlib import Path
+from typing import Protocol
 
-import numpy as np
 import tensorflow as tf
 
-from base.errors import input_error, require
-from pipelines import decode, order, records
-from pipelines.input_options import InputSpec
+from base.errors import InputError, input_error, require
+from pipelines import resident, streaming
+from pipelines.budget import Budget
+from pipelines.frames import Frames
 from pipelines.manifest import Manifest
+from pipelines.parts import Parts
+from pipelines.reader_options import ReaderOptions
+from pipelines.split_files import FILE_ERRORS, SplitFiles
+from pipelines.stages import Stages, stages_for
 
-_PARSED_AT_ONCE = 256  # parsing records in batches is five times faster than one by one
+_WINDOW_RECORDS, _WINDOW_BYTES = 10_000, 128 * 10**6
+_SMALLEST_READ, _LARGEST_READ = 4 << 10, 1 << 20  # bytes read ahead of each shard
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ResidentSplit:
-    """A decoded split in host memory."""
-
-    image: tf.Tensor  # uint8 [N, H, W, C]
-    label: tf.Tensor  # int32 [N]
-    id: tf.Tensor  # string [N]
+class Reader(Protocol):
+    """What both readers do."""
 
     @property
     def examples(self) -> int:
-        """N."""
-        return self.image.shape[0]
+        """In the split."""
+
+    def training_batches(self, parts: Parts, *, seed: int, start_step: int = 0) -> tf.data.Dataset:
+        """The endless, shuffled stream of this worker's parts, from the step `start_step` on."""
+
+    def evaluation_batches(self, parts: Parts) -> tf.data.Dataset:
+        """Every example once, in order; the last batch is padded with weight 0."""
 
 
-def load(folder: Path, manifest: Manifest, split: str, spec: InputSpec) -> ResidentSplit:
-    """Reads and decodes a whole split.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A split that is ready to be read."""
 
-    Raises:
-        InputError: No such split; a shard that is missing, of another size than the manifest says, or unreadable;
-            too little memory.
-    """
-    files = _shard_files(folder, manifest, split)
-    examples = manifest.split(split, folder).examples
-    _require_memory(examples, spec, folder, split)
-    dataset = (
-        tf.data.TFRecordDataset(files, buffer_size=8 << 20)
-        .batch(_PARSED_AT_ONCE)
-        .map(records.parse, num_parallel_calls=tf.data.AUTOTUNE)
-        .unbatch()
-        .map(
-            lambda record: {**record, "image": _decoded(record, manifest, spec)},
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
-        .batch(_PARSED_AT_ONCE)
-        .prefetch(2)
-    )
-    images = np.empty((examples, *spec.shape), np.uint8)
-    labels, ids, read = [], [], 0
-    try:
-        for batch in dataset.as_numpy_iterator():
-            images[read : read + len(batch["image"])] = batch["image"]
-            labels.append(batch["label"])
-            ids.append(batch["id"])
-            read += len(batch["image"])
-    except (tf.errors.OpError, ValueError) as error:
-        reason = str(error).partition("\n")[0][:200]
-        raise input_error(
-            f"Expected readable records in split {split!r} of {folder}", after_record=read, error=reason
-        ) from None
-    require(
-        read == examples,
-        f"Expected {examples} records in split {split!r} of {folder}, as its manifest says",
-        found=read,
-    )
-    return ResidentSplit(
-        image=tf.constant(images),
-        label=tf.constant(np.concatenate(labels), tf.int32),
-        id=tf.constant(np.concatenate(ids)),
-    )
+    reader: resident.Resident | streaming.Streamed
+    files: SplitFiles
+    memory: int  # bytes: what is held, and what may be in flight
+    text: str  # how it is held, in words
+
+    @property
+    def is_resident(self) -> bool:
+        """Whether it is held in memory."""
+        return isinstance(self.reader, resident.Resident)
 
 
-def training_batches(
-    data: ResidentSplit, *, batch_size: int, seed: int, replicas: int = 1, start_step: int = 0
-) -> tf.data.Dataset:
-    """The endless, shuffled stream of training batches, a pure function of (seed, step).
+def open_split(
+    folder: Path,
+    manifest: Manifest,
+    split: str,
+    *,
+    frames: Frames,
+    parts: Parts,
+    options: ReaderOptions,
+    budget: Budget,
+    balanced: bool = False,
+) -> Opened:
+    """Chooses how a split is read, and reads it where it is to be held.
 
     Args:
-        data: The split.
-        batch_size: Of one update over all replicas; a multiple of `replicas`.
-        seed: Of the run.
-        replicas: Each element is one replica's part: element `step * replicas + r` is part r of that step's batch.
-        start_step: The step of the first batch.
+        folder: The dataset.
+        manifest: Its manifest.
+        split: Its name.
+        frames: What its images become.
+        parts: How batches are cut.
+        options: As the user gave them.
+        budget: What may be taken; what is taken is noted.
+        balanced: Whether batches are to be drawn class by class.
+
+    Raises:
+        InputError: No such split; a shard that is missing, of another size than the manifest says, or unreadable; a
+            budget too small for what is asked.
     """
-    part = batch_size // replicas
-
-    def batch(element: tf.Tensor) -> dict[str, tf.Tensor]:
-        positions = element * part + tf.range(part, dtype=tf.int64)
-        index, epoch = order.training_order(positions, data.examples, seed)
-        return _gather(data, index, epoch, tf.ones([part]))
-
-    return _mapped(tf.data.Dataset.range(start_step * replicas, np.iinfo(np.int64).max), batch)
-
-
-def evaluation_batches(data: ResidentSplit, *, batch_size: int, replicas: int = 1) -> tf.data.Dataset:
-    """Every example once, in order; the last batch is padded with weight 0. Elements as in `training_batches`."""
-    part = batch_size // replicas
-    steps = -(-data.examples // batch_size)
-
-    def batch(element: tf.Tensor) -> dict[str, tf.Tensor]:
-        positions = element * part + tf.range(part, dtype=tf.int64)
-        index, weight = order.evaluation_order(positions, data.examples)
-        return _gather(data, index, tf.zeros_like(index), weight)
-
-    return _mapped(tf.data.Dataset.range(steps * replicas), batch)
-
-
-def _decoded(record: dict[str, tf.Tensor], manifest: Manifest, spec: InputSpec) -> tf.Tensor:
-    if manifest.encoding == "raw":
-        return decode.decode_raw(record["image"], (*manifest.image_shape, manifest.channels), spec)
-    return decode.decode(record["image"], spec, record["orientation"])
-
-
-def _gather(data: ResidentSplit, index: tf.Tensor, epoch: tf.Tensor, weight: tf.Tensor) -> dict[str, tf.Tensor]:
-    return {
-        "image": tf.gather(data.image, index),
-        "label": tf.gather(data.label, index),
-        "index": index,
-        "epoch": epoch,
-        "weight": weight,
-    }
-
-
-def _mapped(elements: tf.data.Dataset, batch) -> tf.data.Dataset:
-    dataset = elements.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
-    options = tf.data.Options()
-    options.deterministic = True
-    # One thread an operation: the batches are made side by side already (measured: faster, a third of the spread).
-    options.threading.max_intra_op_parallelism = 1
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return dataset.with_options(options)
-
-
-def _shard_files(folder: Path, manifest: Manifest, split: str) -> list[str]:
-    files = []
-    for shard in manifest.split(split, folder).shards:
-        path = Path(folder) / shard.file
-        size = path.stat().st_size if path.is_file() else None
-        require(
-            size == shard.bytes,
-            f"Expected the shard {path} of {shard.bytes} bytes, as the manifest says",
-            bytes=size,
-            do="Convert the source again with --overwrite.",
-        )
-        files.append(str(path))
-    return files
-
-
-def _require_memory(examples: int, spec: InputSpec, folder: Path, split: str) -> None:
-    # Twice: the tensor is a copy of the array that was filled.
-    needed = 2 * examples * int(np.prod(spec.shape))
-    available = _available_memory()
+    files = SplitFiles(folder=Path(folder), manifest=manifest, name=split)
+    part_bytes = parts.size * (frames.bytes + files.record_bytes)
+    one_batch = parts.own * part_bytes
     require(
-        available is None or needed < available,
-        f"Expected {needed:,} bytes of free memory to hold split {split!r} of {folder} decoded at {spec.shape}",
-        available=available,
-        do="Choose a smaller --image-size.",
+        one_batch <= budget.total,
+        f"Expected a --memory-budget of at least {one_batch:,} bytes, for one batch of split {split!r}",
+        memory_budget=budget.total,
     )
-
-
-def _available_memory() -> int | None:
+    require(
+        not balanced or 0 not in files.split.examples_per_class,
+        f"Expected examples of every class in split {split!r} of {folder}, for --sampling balanced",
+        without=[
+            name for name, count in zip(manifest.classes, files.split.examples_per_class, strict=True) if count == 0
+        ][:5],
+    )
+    held = resident.resident_bytes(files, frames)
+    stages = stages_for(options, parts, part_bytes, budget.left // 2)
+    needed = held + stages.bytes(part_bytes)
+    if not _is_held(options, budget, needed, split, balanced):
+        return _streamed(files, frames, parts, options, budget, stages, part_bytes)
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:  # not Linux: let the allocation itself say it
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+        reader = resident.load(files, frames, stages)
+    except FILE_ERRORS as error:
+        raise read_error(error, files, frames) from None
+    budget.take(needed)
+    what = "encoded images" if frames.crop else f"uint8 {list(frames.shape)}"
+    return Opened(reader=reader, files=files, memory=needed, text=f"resident, {what}, {_size(held)} in host memory")
+
+
+def read_error(error: Exception, files: SplitFiles, frames: Frames) -> InputError:
+    """What went wrong while a split was read, with its shard and record where they can be found."""
+    found = files.culprit(frames)
+    reason = getattr(error, "message", str(error)).partition("\n")[0][:200]
+    return found or input_error(f"Expected readable records in split {files.name!r} of {files.folder}", error=reason)
+
+
+def _is_held(options: ReaderOptions, budget: Budget, needed: int, split: str, balanced: bool) -> bool:
+    if options.cache == "none":
+        return False
+    fits = needed <= budget.left
+    require(
+        fits or options.cache == "auto" and not balanced,
+        f"Expected a memory budget of {budget.taken + needed:,} bytes, to hold split {split!r}"
+        + (", which --sampling balanced needs" if balanced else ""),
+        memory_budget=budget.total,
+        do="Raise --memory-budget, choose a smaller --image-size, or "
+        + ("--sampling natural." if balanced else "--cache auto."),
+    )
+    return fits
+
+
+def _streamed(
+    files: SplitFiles,
+    frames: Frames,
+    parts: Parts,
+    options: ReaderOptions,
+    budget: Budget,
+    stages: Stages,
+    part_bytes: int,
+) -> Opened:
+    interleave = min(options.interleave, len(files.paths))
+    read_buffer = max(_SMALLEST_READ, min(_LARGEST_READ, budget.left // (8 * interleave)))
+    flight = stages.bytes(part_bytes) + interleave * read_buffer
+    # From the records alone: on another machine the same order.
+    wanted = options.shuffle_window or max(1, min(_WINDOW_RECORDS, _WINDOW_BYTES // files.record_bytes))
+    wanted = min(wanted, files.split.examples)
+    # A quarter at least: of a budget of two batches nothing would be left to shuffle with.
+    room = max(budget.left - flight, budget.left // 4) // files.record_bytes if budget.is_explicit else wanted
+    window = max(1, min(wanted, room))
+    reader = streaming.Streamed(
+        files=files, frames=frames, stages=stages, window=window, interleave=interleave, read_buffer=read_buffer
+    )
+    memory = flight + window * files.record_bytes
+    budget.take(memory)
+    less = f" (of {wanted:,}: the memory budget allows no more)" if window < wanted else ""
+    shards = f"{interleave} shard{'s' if interleave > 1 else ''} at a time"
+    text = f"streamed, {shards}, window of {window:,} records{less}, {_size(memory)} of buffers"
+    return Opened(reader=reader, files=files, memory=memory, text=text)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB"

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+import pipelines.augment.generator  # noqa: F401  its steps are registered
 from pipelines.augment import geometry, mixing, photometry
 from pipelines.augment.draws import Draws, draws_of
 from pipelines.augment.policy import Geometric, Mixing, Photometric, Policy
@@ -93,7 +94,6 @@ def pixels(
             fill=policy.fill,
             fill_value=policy.fill_value,
             interpolation=policy.interpolation,
-            aligned=geometry.is_aligned(moves),
             dtype=dtype,
         )
     images = tf.cast(images, dtype)

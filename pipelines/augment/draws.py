@@ -26,11 +26,12 @@ class Draws:
 
     def bits(self, count: int) -> tf.Tensor:
         """uint32 `[B, count]`, each uniform over all words."""
-        blocks = tf.range((count + 1) // 2)[tf.newaxis]
+        count_blocks = (count + 1) // 2
+        blocks = tf.range(count_blocks)[tf.newaxis]
         keys = self.keys[0][:, tf.newaxis], self.keys[1][:, tf.newaxis]
         words = threefry2x32(keys, (tf.cast(blocks, tf.uint32), tf.constant(0, tf.uint32)))
         pairs = tf.stack([tf.broadcast_to(word, tf.shape(words[0])) for word in words], axis=-1)
-        return tf.reshape(pairs, [tf.shape(keys[0])[0], -1])[:, :count]
+        return tf.reshape(pairs, [-1, 2 * count_blocks])[:, :count]
 
     def uniform(self, count: int) -> tf.Tensor:
         """float32 `[B, count]`, multiples of 2**-24 from 0 to below 1."""

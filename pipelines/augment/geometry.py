@@ -43,14 +43,6 @@ def matrices(chain: Sequence[steps.Geometric], draws: Sequence[Draws], frame: Fr
     return product
 
 
-def is_aligned(chain: Sequence[steps.Geometric]) -> bool:
-    """Whether rows stay rows and columns stay columns, so that the warp may go axis by axis."""
-    return all(isinstance(step, (steps.Flip, steps.Zoom, steps.Shift, *CROPS)) for step in chain)
-
-
-CROPS = (steps.Crop, steps.RandomResizedCrop)
-
-
 @functools.singledispatch
 def draw(step: steps.Geometric, draws: Draws, frame: Frame) -> tf.Tensor:
     """The matrices of one step, float32 `[B, 2, 3]`."""

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from base.errors import InputError, input_error, nearest, require
-from pipelines.augment import steps
+from pipelines.augment import erasing_steps, mixing_steps, pixel_steps, policy_steps, steps
 from pipelines.augment.steps import Geometric, Mixing, Photometric, Step
 
 
@@ -61,8 +61,15 @@ STEPS: dict[str, type[Step]] = {
         steps.Shear,
         steps.Crop,
         steps.RandomResizedCrop,
+        *pixel_steps.PIXEL_STEPS,
+        *erasing_steps.ERASING_STEPS,
+        *policy_steps.POLICY_STEPS,
+        *mixing_steps.MIXING_STEPS,
     )
 }
+
+_IMAGENET = (steps.RandomResizedCrop(), steps.Flip())
+_CIFAR = (steps.Crop(padding=4), steps.Flip())
 
 NAMED: dict[str, tuple[Step, ...]] = {
     "light": (
@@ -71,8 +78,20 @@ NAMED: dict[str, tuple[Step, ...]] = {
         steps.Zoom(scale=(0.9, 1.1)),
         steps.Shift(width=0.1, height=0.1),
     ),
-    "imagenet": (steps.RandomResizedCrop(), steps.Flip()),
-    "cifar": (steps.Crop(padding=4), steps.Flip()),
+    "imagenet": _IMAGENET,
+    "imagenet_color_jitter": (*_IMAGENET, pixel_steps.ColorJitter()),
+    "imagenet_rand_augment": (*_IMAGENET, policy_steps.RandAugment()),
+    "imagenet_trivial_augment": (*_IMAGENET, policy_steps.TrivialAugment()),
+    "imagenet_auto_augment": (*_IMAGENET, policy_steps.AutoAugment(policy="imagenet")),
+    "imagenet_mixup": (*_IMAGENET, mixing_steps.Mixup(alpha=0.2)),
+    "imagenet_cutmix": (*_IMAGENET, mixing_steps.Cutmix(alpha=1.0)),
+    "cifar": _CIFAR,
+    "cifar_cutout": (*_CIFAR, erasing_steps.Cutout(size=0.5)),
+    "cifar_rand_augment": (*_CIFAR, policy_steps.RandAugment()),
+    "cifar_trivial_augment": (*_CIFAR, policy_steps.TrivialAugment()),
+    "cifar_auto_augment": (*_CIFAR, policy_steps.AutoAugment(policy="cifar"), erasing_steps.Cutout(size=0.5)),
+    "auto_augment_imagenet": (policy_steps.AutoAugment(policy="imagenet"),),
+    "auto_augment_cifar": (policy_steps.AutoAugment(policy="cifar"),),
 }
 
 

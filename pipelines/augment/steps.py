@@ -48,7 +48,7 @@ class Rotation(Geometric):
     degrees: float = 15.0
 
     def __post_init__(self) -> None:
-        _within(self, "degrees", 0, 180)
+        within(self, "degrees", 0, 180)
 
     def scaled(self, strength: float) -> Self:
         """See `Step.scaled`."""
@@ -63,7 +63,7 @@ class Zoom(Geometric):
     keep_aspect: bool = True
 
     def __post_init__(self) -> None:
-        _ordered(self, "scale", 0.01, 100)
+        ordered(self, "scale", 0.01, 100)
 
     def scaled(self, strength: float) -> Self:
         """See `Step.scaled`."""
@@ -78,8 +78,8 @@ class Shift(Geometric):
     height: float = 0.1
 
     def __post_init__(self) -> None:
-        _within(self, "width", 0, 1)
-        _within(self, "height", 0, 1)
+        within(self, "width", 0, 1)
+        within(self, "height", 0, 1)
 
     def scaled(self, strength: float) -> Self:
         """See `Step.scaled`."""
@@ -94,8 +94,8 @@ class Shear(Geometric):
     y: float = 0.0
 
     def __post_init__(self) -> None:
-        _within(self, "x", 0, 80)
-        _within(self, "y", 0, 80)
+        within(self, "x", 0, 80)
+        within(self, "y", 0, 80)
 
     def scaled(self, strength: float) -> Self:
         """See `Step.scaled`."""
@@ -113,7 +113,7 @@ class Crop(Geometric):
     resize: int | None = None
 
     def __post_init__(self) -> None:
-        _within(self, "padding", 0, 4096)
+        within(self, "padding", 0, 4096)
         require(self.resize is None or self.resize >= 1, "Expected crop.resize of at least 1", resize=self.resize)
 
     def scaled(self, strength: float) -> Self:
@@ -132,8 +132,8 @@ class RandomResizedCrop(Geometric):
     aspect: Range = (3 / 4, 4 / 3)
 
     def __post_init__(self) -> None:
-        _ordered(self, "area", 0.0001, 1)
-        _ordered(self, "aspect", 0.01, 100)
+        ordered(self, "area", 0.0001, 1)
+        ordered(self, "aspect", 0.01, 100)
 
     def scaled(self, strength: float) -> Self:
         """See `Step.scaled`."""
@@ -151,12 +151,14 @@ def _about_one(scale: Range, strength: float) -> Range:
     return (scale[0] ** strength, scale[1] ** strength)
 
 
-def _within(step: Step, name: str, low: float, high: float) -> None:
+def within(step: Step, name: str, low: float, high: float) -> None:
+    """Requires a field from low to high."""
     value = getattr(step, name)
     require(low <= value <= high, f"Expected {_said(step, name)} from {low} to {high}", **{name: value})
 
 
-def _ordered(step: Step, name: str, low: float, high: float) -> None:
+def ordered(step: Step, name: str, low: float, high: float) -> None:
+    """Requires a field [first, last], first at most last, both from low to high."""
     first, last = getattr(step, name)
     require(
         low <= first <= last <= high,

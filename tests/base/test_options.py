@@ -86,3 +86,9 @@ def test_a_recipe_that_is_no_mapping_of_options_is_refused(tmp_path, text):
     assert "batch-size" in refusal("--data", "d", "--config", str(recipe)) or str(recipe) in refusal(
         "--data", "d", "--config", str(recipe)
     )
+
+
+def test_a_value_that_fits_none_of_an_options_types_is_answered_with_these_types():
+    assert refusal("--data", "d", "--rate", "fast") == (
+        "Expected --rate of type float. Received: rate='fast'. See --help."
+    )

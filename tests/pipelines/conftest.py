@@ -98,3 +98,30 @@ def convert_into():
             return convert(place, listed, plan, wanted, made_by, run=run, seed=seed).manifest
 
     return convert_into
+
+
+@pytest.fixture
+def open_split():
+    """A split of a dataset folder, its images as `policy` wants them: `open_split(folder, spec, cache="none", ...)`."""
+
+    def open_split(folder, spec, *, split="train", batch_size=4, policy=None, seed=3, balanced=False, **options):
+        from pipelines import frames, reader
+        from pipelines.augment.augmentation import host_crop
+        from pipelines.budget import Budget
+        from pipelines.manifest import read_manifest
+        from pipelines.parts import Parts
+        from pipelines.reader_options import ReaderOptions
+
+        manifest, chosen = read_manifest(folder), ReaderOptions(**options)
+        return reader.open_split(
+            folder,
+            manifest,
+            split,
+            frames=frames.training_frames(manifest, spec, policy, host_crop(policy, seed)),
+            parts=Parts(batch_size=batch_size),
+            options=chosen,
+            budget=Budget(chosen.memory_budget),
+            balanced=balanced,
+        )
+
+    return open_split

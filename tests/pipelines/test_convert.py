@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from base.errors import InputError
-from pipelines import ordered, reader, shards
+from pipelines import ordered, shards
 from pipelines.input_options import InputSpec
 from pipelines.manifest import read_manifest
 from pipelines.records import parse
@@ -139,30 +139,35 @@ def _folder_of(root, files):
 
 
 @pytest.mark.parametrize("encoding", ["png", "jpeg", "raw"])
-def test_tfds_and_the_reader_read_every_encoding_alike(tmp_path, images, convert_into, encoding):
+def test_tfds_and_the_reader_read_every_encoding_alike(tmp_path, images, convert_into, open_split, encoding):
     files = {f"train/{name}/{n}.png": images.png() for name in "ab" for n in range(3)}
     source = _folder_of(tmp_path / "in", files)
     manifest = convert_into(source, tmp_path / "out", hold_out="0", encoding=encoding, resize="exact=8x8", channels=3)
     found = _read_with_tfds(tmp_path / "out", "train")
     assert manifest.image_shape == (8, 8) and len(found) == 6
     spec = InputSpec(image_size=8, channels=3, fit="stretch")
-    split = reader.load(tmp_path / "out", manifest, "train", spec)
-    for id, label, pixels in zip(split.id.numpy(), split.label.numpy(), split.image.numpy(), strict=True):
-        image, name = found[id.decode()]
+    split = open_split(tmp_path / "out", spec).reader
+    ids = [record["id"][0].numpy().decode() for record in _records(tmp_path / "out", manifest.splits["train"])]
+    for id, label, pixels in zip(ids, split.label.numpy(), split.image.numpy(), strict=True):
+        image, name = found[id]
         assert np.array_equal(pixels, image) and name == manifest.classes[label]
 
 
-def test_raw_pixels_have_the_channels_of_arrays_and_the_reader_makes_others_of_them(tmp_path, images, convert_into):
+def test_raw_pixels_have_the_channels_of_arrays_and_the_reader_makes_others_of_them(
+    tmp_path, images, convert_into, open_split
+):
     pixels = images.pixels(20, 6, 5)[..., np.newaxis]
     np.savez(tmp_path / "in.npz", x_train=pixels, y_train=np.arange(20) % 2)
     manifest = convert_into(tmp_path / "in.npz", tmp_path / "out", encoding="raw", resize="exact=6x5")
     found = _read_with_tfds(tmp_path / "out", "train")
     assert manifest.channels == 1 and all(np.array_equal(found[id][0], pixels[int(id[8:-1])]) for id in found)
     spec = InputSpec(image_size=6, channels=3, fit="stretch")
-    assert reader.load(tmp_path / "out", manifest, "train", spec).image.shape[1:] == (6, 6, 3)
+    assert open_split(tmp_path / "out", spec).reader.image.shape[1:] == (6, 6, 3)
 
 
-def test_an_image_with_an_orientation_is_the_same_upright_picture_kept_and_rewritten(tmp_path, images, convert_into):
+def test_an_image_with_an_orientation_is_the_same_upright_picture_kept_and_rewritten(
+    tmp_path, images, convert_into, open_split
+):
     corner = np.zeros((8, 16, 3), np.uint8)
     corner[:, :8] = 255  # left; at orientation 6, on top
     files = {f"train/{name}/{n}.jpg": images.jpeg(corner, 6) for name in "ab" for n in range(2)}
@@ -170,7 +175,7 @@ def test_an_image_with_an_orientation_is_the_same_upright_picture_kept_and_rewri
     for encoding in ("keep", "png"):
         manifest = convert_into(source, tmp_path / encoding, hold_out="0", encoding=encoding)
         assert manifest.oriented == 4 and manifest.image_shape == (16, 8)
-        seen = reader.load(tmp_path / encoding, manifest, "train", spec).image.numpy()
+        seen = open_split(tmp_path / encoding, spec).reader.image.numpy()
         assert (seen[:, :6] > 200).all() and (seen[:, 10:] < 50).all()
     kept = _records(tmp_path / "keep", read_manifest(tmp_path / "keep").splits["train"])
     assert [int(record["orientation"][0]) for record in kept] == [6] * 4

@@ -1,99 +1,161 @@
-import json
-
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from base.errors import InputError
-from pipelines import reader
+from pipelines import shards
+from pipelines.augment.policy import Policy
+from pipelines.augment.steps import RandomResizedCrop
 from pipelines.input_options import InputSpec
-from pipelines.manifest import read_manifest
-from scripts import build_tfrecords
+from pipelines.parts import Parts
 
-SPEC = InputSpec(image_size=4, channels=1, fit="stretch")
+SPEC = InputSpec(image_size=6, channels=3, fit="stretch")
+CROP = Policy(steps=(RandomResizedCrop(),))
+EXAMPLES = 43
+STREAM = {"cache": "none", "shuffle_window": 11, "interleave": 3}
+READERS = ({"cache": "memory"}, STREAM)
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """13 images whose pixels all are 10 times their place in the array; their label is that place's parity."""
-    images = np.arange(13, dtype=np.uint8)[:, None, None].repeat(4, 1).repeat(4, 2) * 10
-    np.savez(tmp_path / "a.npz", x_train=images, y_train=np.arange(13) % 2)
-    out = tmp_path / "data"
-    assert build_tfrecords.main([str(tmp_path / "a.npz"), "--out", str(out), "--hold-out", "0"]) == 0
-    return out
+def folder(tmp_path, images, convert_into, monkeypatch):
+    """43 images of two classes, 30 and 13, in several shards: JPEGs of many sizes, some turned, and PNGs."""
+    monkeypatch.setattr(shards, "SHARD_BYTES", 15_000)
+    for place in range(EXAMPLES):
+        name = "cats" if place < 30 else "dogs"
+        (tmp_path / "in/train" / name).mkdir(parents=True, exist_ok=True)
+        pixels = images.pixels(20 + place % 7, 30 - place % 5)
+        data = images.png(pixels) if place % 3 == 0 else images.jpeg(pixels, 1 + place % 8)
+        (tmp_path / "in/train" / name / f"{place}.jpg").write_bytes(data)
+    manifest = convert_into(tmp_path / "in", tmp_path / "data", hold_out="0")
+    assert len(manifest.splits["train"].shards) > 3 and manifest.oriented > 10
+    return tmp_path / "data"
 
 
-def load(folder):
-    return reader.load(folder, read_manifest(folder), "train", SPEC)
+def column(dataset, count):
+    batches = [{name: value.numpy() for name, value in batch.items()} for batch in dataset.take(count)]
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
-def test_a_split_is_read_whole_with_pixels_labels_and_ids_that_belong_together(folder):
-    split = load(folder)
-    value = split.image.numpy()[:, 0, 0, 0] // 10
-    assert sorted(value) == list(range(13))
-    assert (split.image.numpy() == (value * 10)[:, None, None, None]).all()
-    assert (split.label.numpy() == value % 2).all()
-    assert split.label.dtype == tf.int32 and split.image.dtype == tf.uint8
+def assert_same(one, other):
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
 
 
-def test_training_batches_are_the_same_whatever_the_replicas_and_the_step_they_start_at(folder):
-    split = load(folder)
-
-    def batches(count, **arguments):
-        dataset = reader.training_batches(split, batch_size=4, seed=3, **arguments).take(count)
-        return [{k: v.numpy() for k, v in batch.items()} for batch in dataset]
-
-    def column(batches, name):
-        return np.concatenate([batch[name] for batch in batches])
-
-    whole = batches(10)
-    for name in whole[0]:
-        np.testing.assert_array_equal(column(whole, name), column(batches(20, replicas=2), name))
-        np.testing.assert_array_equal(column(whole[7:], name), column(batches(3, start_step=7), name))
-    assert sorted(column(whole, "index")[:13]) == list(range(13))
-    np.testing.assert_array_equal(column(whole, "epoch"), np.arange(40) // 13)
-    assert (whole[0]["image"] == split.image.numpy()[whole[0]["index"]]).all()
-    types = {name: value.dtype for name, value in whole[0].items()}
+@pytest.mark.parametrize("options", READERS)
+def test_every_example_comes_once_an_epoch_in_an_order_of_its_own(folder, open_split, options):
+    reader = open_split(folder, SPEC, **options).reader
+    batches = column(reader.training_batches(Parts(batch_size=4), seed=3), 33)
+    epochs = batches["index"][: 3 * EXAMPLES].reshape(3, EXAMPLES)
+    assert (np.sort(epochs, axis=1) == np.arange(EXAMPLES)).all()
+    assert (epochs[0] != epochs[1]).any() and (epochs[1] != epochs[2]).any()
+    np.testing.assert_array_equal(batches["epoch"], np.arange(132) // EXAMPLES)
+    types = {name: value.dtype for name, value in batches.items()}
     assert types == {"image": "uint8", "label": "int32", "index": "int64", "epoch": "int64", "weight": "float32"}
+    other = column(reader.training_batches(Parts(batch_size=4), seed=4), 33)
+    assert (other["index"] != batches["index"]).any()
 
 
-@pytest.mark.parametrize("replicas", [1, 2])
-def test_evaluation_gives_every_example_once_and_pads_with_weight_0(folder, replicas):
-    batches = list(reader.evaluation_batches(load(folder), batch_size=4, replicas=replicas))
-    index, weight = (np.concatenate([b[name].numpy() for b in batches]) for name in ("index", "weight"))
-    assert len(index) == 16
-    assert index[weight > 0].tolist() == list(range(13))
+@pytest.mark.parametrize("policy", [None, CROP])
+@pytest.mark.parametrize("options", READERS)
+def test_a_run_resumed_at_a_step_gets_the_batches_of_one_that_was_never_stopped(folder, open_split, options, policy):
+    reader = open_split(folder, SPEC, policy=policy, **options).reader
+    whole = column(reader.training_batches(Parts(batch_size=4), seed=3), 25)
+    for step in (7, 24):  # within the first epoch, and the third
+        resumed = column(reader.training_batches(Parts(batch_size=4), seed=3, start_step=step), 25 - step)
+        assert_same({name: value[4 * step :] for name, value in whole.items()}, resumed)
 
 
-def only_shard(folder):
-    return next(folder.glob("*train*.tfrecord*"))
+@pytest.mark.parametrize(("replicas", "workers"), [(2, 1), (4, 2)])
+@pytest.mark.parametrize("options", READERS)
+def test_workers_and_replicas_share_each_batch_without_loss_or_repeats(folder, open_split, options, replicas, workers):
+    reader = open_split(folder, SPEC, **options).reader
+    cuts = [Parts(batch_size=8, replicas=replicas, workers=workers, worker=worker) for worker in range(workers)]
+
+    def assert_shared(batches):
+        whole = column(batches(Parts(batch_size=8)), 6)
+        parts = [column(batches(cut), 6 * replicas // workers) for cut in cuts]
+        for name in whole:
+            joined = np.concatenate([np.split(part[name], 6) for part in parts], axis=1)
+            np.testing.assert_array_equal(joined.reshape(whole[name].shape), whole[name], err_msg=name)
+
+    assert_shared(reader.evaluation_batches)
+    assert_shared(lambda parts: reader.training_batches(parts, seed=3, start_step=3))
 
 
-def test_a_missing_shard_is_named(folder):
-    shard = only_shard(folder)
-    shard.unlink()
-    with pytest.raises(InputError, match=shard.name):
-        load(folder)
+@pytest.mark.parametrize("policy", [None, CROP])
+def test_an_example_of_an_epoch_is_the_same_held_and_streamed(folder, open_split, policy):
+    seen = []
+    for options in READERS:
+        reader = open_split(folder, SPEC, policy=policy, **options).reader
+        batches = column(reader.training_batches(Parts(batch_size=EXAMPLES), seed=3), 2)
+        order = np.lexsort([batches["index"], batches["epoch"]])
+        seen.append({name: value[order] for name, value in batches.items()})
+    assert_same(*seen)
+    differs = (seen[0]["image"][:EXAMPLES] != seen[0]["image"][EXAMPLES:]).any(axis=(1, 2, 3))
+    assert differs.sum() > 40 if policy else not differs.any()  # what is held is never augmented
 
 
-def test_a_truncated_shard_is_named(folder):
-    shard = only_shard(folder)
-    shard.write_bytes(shard.read_bytes()[:-5])
-    with pytest.raises(InputError, match=shard.name):
-        load(folder)
+def test_evaluation_is_the_same_held_and_streamed_each_example_once_in_order(folder, open_split):
+    held, streamed = (
+        column(open_split(folder, SPEC, **options).reader.evaluation_batches(Parts(batch_size=8, replicas=2)), 99)
+        for options in READERS
+    )
+    assert_same(held, streamed)
+    assert held["index"][held["weight"] > 0].tolist() == list(range(EXAMPLES)) and len(held["index"]) == 48
 
 
-def test_a_flipped_bit_is_refused_with_the_split_named(folder):
-    shard = only_shard(folder)
-    content = bytearray(shard.read_bytes())
-    content[len(content) // 2] ^= 1
-    shard.write_bytes(content)
-    with pytest.raises(InputError, match="split 'train'"):
-        load(folder)
+def test_a_streamed_record_moves_about_as_far_as_its_window_and_its_shard(folder, open_split):
+    def order(**options):
+        reader = open_split(folder, SPEC, cache="none", **options).reader
+        return column(reader.training_batches(Parts(batch_size=EXAMPLES), seed=3), 2)["index"].reshape(2, -1)
+
+    in_shards = order(shuffle_window=1, interleave=1)  # as the shards have it, shard after shard
+    assert (np.diff(in_shards[0]) == 1).sum() == EXAMPLES - 1 - (np.diff(in_shards[0]) != 1).sum()
+    assert (np.diff(in_shards[0]) == 1).mean() > 0.6 and (in_shards[0] != in_shards[1]).any()
+    shuffled = order(shuffle_window=11, interleave=3)
+    assert (np.diff(shuffled[0]) == 1).mean() < 0.2
+    assert abs(np.corrcoef(order(shuffle_window=EXAMPLES)[0], np.arange(EXAMPLES))[0, 1]) < 0.5
 
 
-def test_a_manifest_of_another_version_is_refused(folder):
-    path = folder / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "version": 99}))
-    with pytest.raises(InputError, match="version"):
-        read_manifest(folder)
+def test_the_order_of_a_stream_ignores_threads_buffers_and_the_global_seed(folder, open_split):
+    import tensorflow as tf
+
+    def order(**options):
+        reader = open_split(folder, SPEC, **STREAM, **options).reader
+        return column(reader.training_batches(Parts(batch_size=4), seed=3), 15)
+
+    one = order(decode_threads=1, prefetch=1)
+    tf.random.set_seed(5)
+    assert_same(one, order(decode_threads=8, prefetch=3))
+
+
+def test_balanced_batches_hold_all_classes_alike_and_each_class_runs_through_its_examples(folder, open_split):
+    reader = open_split(folder, SPEC, balanced=True).reader
+    batches = column(reader.training_batches(Parts(batch_size=4), seed=3, balanced=True), 60)
+    pairs = batches["label"].reshape(-1, 2)
+    assert (np.sort(pairs, axis=1) == [0, 1]).all() and 20 < pairs[:, 0].sum() < 100
+    for label, size in enumerate(np.bincount(column(reader.evaluation_batches(Parts(batch_size=43)), 1)["label"])):
+        index, epoch = (batches[name][batches["label"] == label] for name in ("index", "epoch"))
+        np.testing.assert_array_equal(epoch, np.arange(120) // size)
+        passes = index[: 120 // size * size].reshape(-1, size)
+        assert (np.sort(passes, axis=1) == np.sort(passes[0])).all() and len(set(passes[0])) == size
+        assert (passes[0] != passes[1]).any()
+    resumed = reader.training_batches(Parts(batch_size=4), seed=3, balanced=True, start_step=41)
+    assert_same({name: value[4 * 41 :] for name, value in batches.items()}, column(resumed, 19))
+
+
+def test_the_budget_decides_and_what_is_said_is_what_is_done(folder, open_split):
+    spec = InputSpec(image_size=128, channels=3, fit="stretch")
+    frames = EXAMPLES * 128 * 128 * 3
+    assert open_split(folder, spec, memory_budget="20MB").is_resident
+    assert not open_split(folder, spec, memory_budget=frames).is_resident
+    with pytest.raises(InputError, match="--memory-budget"):
+        open_split(folder, spec, memory_budget=frames, cache="memory")
+    with pytest.raises(InputError, match="balanced"):
+        open_split(folder, spec, memory_budget=frames, balanced=True)
+    with pytest.raises(InputError, match="for one batch"):
+        open_split(folder, spec, memory_budget=200_000)
+    streamed = open_split(folder, spec, cache="none")
+    assert streamed.reader.window == EXAMPLES and "allows no more" not in streamed.text
+    tight = open_split(folder, SPEC, cache="none", memory_budget=80_000, shuffle_window=40)
+    assert tight.memory <= 80_000 and 10 < tight.reader.window < 40
+    assert "of 40: the memory budget allows no more" in tight.text

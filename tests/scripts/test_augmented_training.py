@@ -8,7 +8,7 @@ import yaml
 from scripts import build_tfrecords, train
 from tests.scripts.test_train import SMALL, write_photos
 
-AUGMENT = "light"
+AUGMENT = "light,brightness,cutmix"
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,8 @@ def test_the_run_keeps_what_was_asked_for_and_strength_0_is_no_augmentation(data
         (["--augment", "fliip"], ["fliip", "flip"]),
         (["--augment-strength", "-1"], ["--augment-strength"]),
         (["--augment-fill", "mirror"], ["--augment-fill"]),
+        (["--augment", "mixup", "--batch-size", "9"], ["even number", "9"]),
+        (["--augment", "cutmix", "--head", "linear"], ["--head", "hinge"]),
     ],
 )
 def test_bad_augmentation_is_one_line(data, tmp_path, capsys, arguments, named):

@@ -105,6 +105,32 @@ def test_the_same_finished_command_reports_its_result_and_another_is_refused(fin
     assert (run / "model.keras").stat().st_mtime_ns == before
 
 
+def test_a_recipe_of_image_data_generator_trains_and_its_standardisation_is_the_models_own(data, tmp_path, capsys):
+    recipe, run = tmp_path / "recipe.yaml", tmp_path / "run"
+    recipe.write_text("rotation_range: 20\nzoom_range: [0.9, 1.1]\nhorizontal_flip: true\nfeaturewise_center: true\n")
+    argv = ["--data", str(data), "--run", str(run), "--config", str(recipe), "--epochs", "1", "--rescale", "1/255"]
+    argv += ["--featurewise-std-normalization", "--strategy", "mirrored", "--replicas", "2", *SMALL]
+    assert train.main(argv) == 0
+    printed = capsys.readouterr().out
+    assert "generator_affine, flip; compiled by XLA" in printed and "channels' means" in printed
+    pixels = []
+    for shard in sorted(data.glob("*train.tfrecord*")):
+        for record in tf.data.TFRecordDataset(str(shard)).as_numpy_iterator():
+            image = tf.io.decode_image(
+                tf.train.Example.FromString(record).features.feature["image"].bytes_list.value[0]
+            )
+            pixels.append(np.round(tf.image.resize(image, (16, 16), antialias=True).numpy()))
+    pixels = np.stack(pixels).astype(np.float64)
+    fitted = json.loads((run / "environment.json").read_text())["standardisation"]
+    assert fitted["mean"] == pytest.approx(np.mean(pixels, axis=(0, 1, 2)) / 255, rel=1e-6)
+    assert fitted["std"] == pytest.approx(np.std(pixels, axis=(0, 1, 2)) / 255, rel=1e-6)
+    model = keras.models.load_model(run / "model.keras")
+    seen = keras.Model(model.input, model.get_layer("standardise").output)(pixels)
+    np.testing.assert_allclose(np.mean(seen, axis=(0, 1, 2)), 0, atol=1e-4)
+    np.testing.assert_allclose(np.std(seen, axis=(0, 1, 2)), 1, atol=1e-4)
+    assert train.main(argv) == 0 and "finished already" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("head", ["softmax", "sigmoid", "linear"])
 def test_model_keras_loads_and_trains_on_where_millrace_is_not_installed(tmp_path, head):
     write_photos(tmp_path / "source", classes=("cat", "dog"), count=12)
@@ -185,6 +211,9 @@ def test_a_signal_ends_the_run_with_its_exit_code(data, tmp_path, number, code):
         (["--blocks", "9"], "--blocks"),
         (["--epoch", "3"], "--epochs"),
         (["--precision", "float8"], "--precision"),
+        (["--zoom-range", "[0.8, 1, 1.2]"], "--zoom-range"),
+        (["--rotation-range", "9", "--augment", "light"], "--augment"),
+        (["--zca-whitening", "--image-size", "37"], "--zca-whitening"),
     ],
 )
 def test_bad_options_are_one_line_that_names_them_and_leave_nothing(data, tmp_path, capsys, arguments, named):
@@ -224,5 +253,36 @@ def test_a_broken_shard_is_refused_before_a_run_folder_is_made(tmp_path, capsys)
     capsys.readouterr()
     assert train.main(["--data", str(data), "--run", str(run), *SMALL]) == 2
     error = capsys.readouterr().err
-    assert "split 'train'" in error and error.count("\n") == 1
+    assert shard.name in error and "record=0" in error and error.count("\n") == 1
     assert not run.exists()
+
+
+def test_a_streamed_run_says_so_and_a_shard_that_breaks_within_an_epoch_is_named(tmp_path, capsys):
+    write_photos(tmp_path / "source", count=10)
+    data = tmp_path / "data"
+    assert build_tfrecords.main([str(tmp_path / "source"), "--out", str(data)]) == 0
+    argv = ["--data", str(data), "--cache", "none", "--memory-budget", "50MB", "--epochs", "1", *SMALL]
+    capsys.readouterr()
+    assert train.main([*argv, "--run", str(tmp_path / "whole")]) == 0
+    assert "streamed" in capsys.readouterr().out
+    config = yaml.safe_load((tmp_path / "whole" / "config.yaml").read_text())
+    assert config["cache"] == "none" and config["shuffle_window"] == 24 and config["decode_threads"] >= 1
+    shard = next(data.glob("*train.tfrecord*"))
+    content = bytearray(shard.read_bytes())
+    content[-50] ^= 1  # in the last record
+    shard.write_bytes(content)
+    assert train.main([*argv, "--run", str(tmp_path / "broken")]) == 2
+    error = capsys.readouterr().err
+    assert shard.name in error and "record=23" in error and error.count("\n") == 1
+
+
+def test_a_balanced_run_says_how_often_examples_repeat_and_an_epoch_holds_all_classes_alike(tmp_path, capsys):
+    write_photos(tmp_path / "source", count=10)
+    for image in sorted((tmp_path / "source" / "owl").iterdir())[5:]:
+        image.unlink()
+    data, run = tmp_path / "data", tmp_path / "run"
+    assert build_tfrecords.main([str(tmp_path / "source"), "--out", str(data)]) == 0
+    capsys.readouterr()
+    argv = ["--data", str(data), "--run", str(run), "--sampling", "balanced", "--epochs", "1", *SMALL]
+    assert train.main(argv) == 0
+    assert "smallest class comes 2.0 times" in capsys.readouterr().out

@@ -51,7 +51,7 @@ def test_a_chain_shows_what_its_steps_show_one_after_the_other():
 def test_flips_are_exact_and_take_half_of_the_images():
     images = _images(5, 7, 400)
     both = steps.Flip(horizontal=True, vertical=True)
-    shown = _shown(images, geometry.draw(both, _draws(400), Frame(5, 7, 5, 7)), aligned=True)
+    shown = _shown(images, geometry.draw(both, _draws(400), Frame(5, 7, 5, 7)))
     ways = {
         "as it is": images,
         "left to right": images[:, :, ::-1],
@@ -66,7 +66,7 @@ def test_flips_are_exact_and_take_half_of_the_images():
 def test_a_crop_is_a_window_of_the_padded_image_and_every_place_comes():
     images = _images(6, 6, 300)
     step = steps.Crop(padding=2)
-    options = {"fill": "constant", "fill_value": 0.0, "aligned": True}
+    options = {"fill": "constant", "fill_value": 0.0}
     shown = _shown(images, geometry.draw(step, _draws(300), Frame(6, 6, 6, 6)), **options)
     padded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))
     places = set()
@@ -80,7 +80,7 @@ def test_a_crop_is_a_window_of_the_padded_image_and_every_place_comes():
 def test_a_random_resized_crop_is_crop_and_resize():
     images = _images(40, 60, 6).astype(np.float32)
     step, frame = steps.RandomResizedCrop(), Frame(40, 60, 24, 16)
-    shown = _shown(images, geometry.draw(step, _draws(6), frame), (24, 16), aligned=True)
+    shown = _shown(images, geometry.draw(step, _draws(6), frame), (24, 16))
     ones = tf.ones(6)
     boxes = np.stack(geometry.crop_boxes(step, _draws(6), 40 * ones, 60 * ones), axis=-1).astype(int)
     for image, one, (top, left, height, width) in zip(images, shown, boxes, strict=True):

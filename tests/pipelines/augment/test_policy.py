@@ -3,7 +3,7 @@ import pytest
 from base.errors import InputError
 from pipelines.augment import steps
 from pipelines.augment.options import AugmentOptions
-from pipelines.augment.policy import NAMED, STEPS, name_of, read_steps
+from pipelines.augment.policy import NAMED, STEPS, name_of, read_steps, scaled
 
 
 def test_names_lists_and_policies_are_read():
@@ -20,7 +20,7 @@ def test_names_lists_and_policies_are_read():
 def test_every_step_has_defaults_a_name_of_its_own_and_fades_with_its_strength():
     for name, cls in STEPS.items():
         assert name_of(cls) == name
-        assert cls().scaled(1.0) == cls()
+        assert scaled([cls()], 1.0) == (cls(),)
         assert isinstance(cls().scaled(0.0), cls) and isinstance(cls().scaled(2.0), cls)
 
 

@@ -1,8 +1,10 @@
 """How every command runs: one-line errors, and exit codes that scripts can rely on.
 
-0 done, 1 a fault of ours (with traceback), 2 the user's input, 130 and 143 interrupted by SIGINT and SIGTERM.
+0 done, 1 a fault of ours (with traceback), 2 the user's input, 130 and 143 interrupted by SIGINT and SIGTERM, 141
+nobody reads the output any more.
 """
 
+import os
 import signal
 import sys
 import traceback
@@ -10,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from base.errors import InputError
 
-SUCCESS, FAULT, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+SUCCESS, FAULT, BAD_INPUT, INTERRUPTED, PIPE_CLOSED, TERMINATED = 0, 1, 2, 130, 141, 143
 
 
 class Terminated(BaseException):
@@ -31,6 +33,9 @@ def run(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None
     except Terminated:
         print("terminated", file=sys.stderr)
         return TERMINATED
+    except BrokenPipeError:  # who read our output, as `head`, has seen enough: nothing is left to be said, or flushed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
     except SystemExit as error:  # --help
         return error.code if isinstance(error.code, int) else SUCCESS if error.code is None else BAD_INPUT
     except BaseException:

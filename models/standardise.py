@@ -26,7 +26,7 @@ class Standardisation:
     def describe(self) -> str:
         """In a line."""
         names = {
-            f"times {self.rescale:.6g}": self.rescale is not None,
+            f"pixels {_factor(self.rescale)}": self.rescale is not None,
             "each image's mean subtracted": self.samplewise_center,
             "divided by each image's standard deviation": self.samplewise_std,
             f"channels' means {_listed(self.mean)} subtracted": self.mean is not None,
@@ -38,6 +38,10 @@ class Standardisation:
     def to_dict(self) -> dict[str, Any]:
         """The fitted numbers for JSON; of the ZCA matrix, which the model's weights hold, the shape."""
         return {**vars(self), "zca": None if self.zca is None else list(self.zca.shape)}
+
+
+def _factor(rescale: float | None) -> str:
+    return "divided by 255" if rescale == 1 / 255 else f"times {rescale or 1:.6g}"
 
 
 # Without any option: grey levels to 0 to 1.

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import io
-import re
 import struct
 from collections.abc import Iterator
 
@@ -15,6 +14,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from pipelines import exif
 from pipelines.form import Form, Resize
 from pipelines.header import Header, UndecodableError
+from pipelines.native_errors import reason_of
 
 _GREY_WEIGHTS = np.array([299, 587, 114], np.uint32)  # thousandths of red, green, blue: ITU-R BT.601, as JPEG has it
 _END_OF_JPEG = b"\xff\xd9"
@@ -92,8 +92,7 @@ def _saying_why(what: str) -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        reason = re.sub(r"\{\{.*?\}\} |\[Op:.*", "", error.message)
-        raise UndecodableError(f"{what}: {' '.join(reason.split())}") from None
+        raise UndecodableError(f"{what}: {reason_of(error)}") from None
 
 
 def _plain_jpeg(header: Header) -> bool:

@@ -22,6 +22,7 @@ from pipelines import resident, streaming
 from pipelines.budget import Budget
 from pipelines.frames import Frames
 from pipelines.manifest import Manifest
+from pipelines.native_errors import reason_of
 from pipelines.parts import Parts
 from pipelines.reader_options import ReaderOptions
 from pipelines.split_files import FILE_ERRORS, SplitFiles
@@ -119,7 +120,7 @@ def open_split(
 def read_error(error: Exception, files: SplitFiles, frames: Frames) -> InputError:
     """What went wrong while a split was read, with its shard and record where they can be found."""
     found = files.culprit(frames)
-    reason = getattr(error, "message", str(error)).partition("\n")[0][:200]
+    reason = reason_of(error)
     return found or input_error(f"Expected readable records in split {files.name!r} of {files.folder}", error=reason)
 
 

@@ -9,6 +9,7 @@ from base.errors import InputError, input_error, require
 from pipelines import records
 from pipelines.frames import Frames
 from pipelines.manifest import Manifest, Split
+from pipelines.native_errors import reason_of
 from pipelines.verify import verify
 
 _OVERWRITE = "Convert the source again with --overwrite."
@@ -106,6 +107,6 @@ class SplitFiles:
                 columns = self.parsed(record[tf.newaxis])
                 frames.whole(columns["image"], columns["orientation"])
             except (tf.errors.OpError, ValueError) as error:
-                reason = getattr(error, "message", str(error)).partition("\n")[0][:300]
+                reason = reason_of(error)
                 expected = f"Expected an image that can be decoded to {self.manifest.channels} channels"
                 raise input_error(expected, shard=path, record=place, error=reason, do=_OVERWRITE) from None

@@ -14,6 +14,7 @@ from pipelines.encoded import encode_file
 from pipelines.form import Form
 from pipelines.header import UndecodableError, read_header
 from pipelines.manifest import Manifest, Shard
+from pipelines.native_errors import reason_of
 
 _ANY_SIZE = 2**62  # the conversion has judged it
 
@@ -62,7 +63,7 @@ def _check_shard(folder: Path, manifest: Manifest, shard: Shard) -> InputError |
                 _check_record(record.numpy(), manifest)
                 read += 1
     except (tf.errors.OpError, UndecodableError, ValueError) as error:
-        reason = getattr(error, "message", str(error)).partition("\n")[0]
+        reason = reason_of(error)
         return _bad(path, f"Expected record {read} of the shard to be whole", record=read, error=reason[:300])
     if read != shard.examples:
         return _bad(path, f"Expected {shard.examples} records in the shard", records=read)

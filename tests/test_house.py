@@ -1,6 +1,7 @@
 """The walls of the house: who may import whom, and what stays free of TensorFlow."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,7 @@ def test_imports_run_one_way():
 
 def test_the_commands_are_these():
     assert COMMANDS == ["build_tfrecords", "doctor", "preview", "train", "tune"]
+    assert all(os.access(ROOT / f"scripts/{command}.py", os.X_OK) for command in COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -170,7 +170,8 @@ def _step_bound(binding: Stage, stages: Sequence[Stage], training: Training, mac
     factor = 1 / training.ceiling / input_alone
     text = f"step-bound: input is not what binds, {_percent(training.waiting)} of the step is spent waiting"
     if factor > 1:
-        text += f"; the step would have to get {factor:.3g} times faster before input could bind"
+        times = f"{factor:,.0f}" if factor >= 10 else f"{factor:.1f}"
+        text += f"; the step would have to get {times} times faster before input could bind"
     if binding.name == "augmentation":
         text += "; on the device the augmentation takes longer than the rest of the step"
     if machine.shared:

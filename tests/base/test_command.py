@@ -43,3 +43,12 @@ def test_a_signal_clears_up_and_gives_its_exit_code(number, code):
     process.send_signal(number)
     assert process.communicate(timeout=20)[0] == "cleared\n"
     assert process.returncode == code
+
+
+def test_output_that_nobody_reads_any_more_ends_the_command_without_a_traceback():
+    code = "import sys; from base import command; sys.exit(command.run(lambda argv: print('x\\n' * 10**6)))"
+    reader = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert reader.stdout.readline() == "x\n"
+    reader.stdout.close()
+    assert reader.wait(60) == command.PIPE_CLOSED
+    assert reader.stderr.read() == ""

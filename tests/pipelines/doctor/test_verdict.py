@@ -75,7 +75,7 @@ def test_the_step_binds_and_the_verdict_says_how_much_faster_it_would_have_to_ge
     verdict = diagnose(stages, BUSY, GPU, [Remedy(do="convert to raw", stages=(stage("decode", 0.1),))])
     assert (verdict.kind, verdict.stage) == ("step", "step")
     # Input alone: 1.3 ms of CPU on 8 cores, 0.1625 ms an image; the step 0.5.
-    assert "the step would have to get 3.08 times faster" in verdict.sentence
+    assert "the step would have to get 3.1 times faster" in verdict.sentence
     assert "convert" not in verdict.sentence and verdict.gains[0].training == 1
 
 

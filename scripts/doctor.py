@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 
@@ -42,22 +42,7 @@ class DoctorOptions:
         require(self.apply is None or bool(self.apply), "Expected --apply to name a file", apply=self.apply)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class UnusedOptions:
-    """What a recipe or a run's config.yaml may also say."""
-
-    run: str | None = option(None, "goes unused")
-    model: Literal["cnn"] = option("cnn", "the architecture")
-    evaluate_on: str | None = option(None, "goes unused")
-    overwrite: bool = option(False, "goes unused")
-    synthetic: bool = option(False, "goes unused: constant batches are always measured, too")
-
-
-GROUPS = {
-    "doctor": DoctorOptions,
-    "recipe": UnusedOptions,
-    **{title: group for title, group in train.GROUPS.items() if title != "run"},
-}
+GROUPS = {"doctor": DoctorOptions, **train.recipe_groups(DoctorOptions)}
 DESCRIPTION = (
     "Measures what each stage of a training costs (read, parse, decode, resize, batch, copy, augmentation, step), and "
     "what really happens in a short training; names the stage that binds, and a remedy with its measured gain."

@@ -8,14 +8,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from models.heads import head_for
-from models.training import hardware as hardware_module
 from models.training.feed import Feed
+from models.training.hardware import available_cores
 from models.training.stopwatch import Timing
 from models.training.trainer import Trainer
 from pipelines import resident
 from pipelines.augment.augmentation import host_crop
-from pipelines.augment.generator_options import joined_policy
 from pipelines.budget import Budget, available_memory
 from pipelines.doctor import remedies as cures
 from pipelines.doctor import sample as samples
@@ -23,12 +21,10 @@ from pipelines.doctor import stages as measured
 from pipelines.doctor.stages import Measuring
 from pipelines.doctor.verdict import Machine, Remedy, Stage, Start, Training
 from pipelines.frames import Frames, training_frames
-from pipelines.input_options import resolve
 from pipelines.manifest import Manifest
-from pipelines.parts import Parts
 from pipelines.reader_options import ReaderOptions
 from pipelines.split_files import SplitFiles
-from scripts import assembly
+from scripts import assembly, feeds
 
 _ROUNDS = 4  # of the short training and of constant batches, in turn; fewer where a step takes seconds
 _LEAST_STEP = 0.1  # of what constant batches take: compiled into the step the augmentation may cost less than alone
@@ -54,29 +50,20 @@ class Examination:
         self, options: dict[str, Any], manifest: Manifest, folder: Path, *, seconds: float, images: int
     ) -> None:
         self._options, self._manifest, self._seconds = options, manifest, seconds
-        self._training = options["training"]
-        self._spec = resolve(options["input"], manifest.image_shape, manifest.channels)
-        self._head = head_for(options["head"], len(manifest.classes))
-        self._policy = joined_policy(options["augmentation"], options["generator"])
-        if self._policy and self._policy.mixes:
-            self._head.require_soft_labels()
-        self.hardware = hardware_module.prepare(options["hardware"])
-        cores = hardware_module.available_cores()
+        self._setting = assembly.setting_of(options, manifest)
+        self.hardware, self._parts = self._setting.hardware, self._setting.parts
+        cores = available_cores()
         self.machine = Machine(cores=cores, shared=self.hardware.devices[0].startswith("CPU"))
-        self._parts = Parts(batch_size=self._training.batch_size, replicas=self.hardware.replicas)
         self._measuring = Measuring(seconds=seconds / 25, threads=options["reading"].decode_threads or cores)
         self._frames = self._frames_of(manifest)
         self._files = SplitFiles(folder=folder, manifest=manifest, name="train")
         self.sample = samples.draw(self._files, self._frames, images)
         self._open(folder)
-        augmentation = assembly.build_augmentation(
-            self._policy, self._spec, manifest, self.hardware, self._training.seed, cropped=self.data.cropped
-        )
+        augmentation = assembly.build_augmentation(self._setting, cropped=self.data.cropped)
         # Traced once, wherever it is used: that takes as long as many a measurement.
         self._augmentation = augmentation and tf.function(augmentation, jit_compile=True, autograph=False)
-        self._on_host = options["augmentation"].augment_on == "host"
-        both = self._augmentation and self._on_host
-        self._feed = assembly.augmented_on_host(self._plain, self._augmentation) if both else self._plain
+        self._on_host = self._setting.on_host
+        self._feed = feeds.augmented_on_host(self._plain, self._augmentation) if self._on_host else self._plain
 
     def _open(self, folder: Path) -> None:
         """Opens the split as train.py does; of one that is to be held only as many shards as are held in time."""
@@ -91,7 +78,8 @@ class Examination:
         held = manifest.splits["train"].examples
         self.cut = held < examples
         reading = dataclasses.replace(reading, cache="memory" if self._resident else "none")
-        self.data = assembly.Data(folder, manifest, self._spec, self._parts, reading, self._policy, self._training.seed)
+        setting = self._setting
+        self.data = feeds.Data(folder, manifest, setting.spec, setting.parts, reading, setting.policy, setting.seed)
         started = time.perf_counter()
         self._plain = self.data.training("train")
         took = (time.perf_counter() - started) * examples / held
@@ -104,15 +92,14 @@ class Examination:
         return sum(stage.wall for stage in decoding)
 
     def _frames_of(self, manifest: Manifest) -> Frames:
-        return training_frames(manifest, self._spec, self._policy, host_crop(self._policy, self._training.seed))
+        setting = self._setting
+        return training_frames(manifest, setting.spec, setting.policy, host_crop(setting.policy, setting.seed))
 
     def training(self) -> tuple[Training, Timing]:
         """A short real training, in turn with constant batches: what was seen, and the timing of the latter."""
-        options = self._options
-        model = assembly.build_model(
-            options["cnn"], options["optimizer"], self._head, self._spec, self.hardware, self._training.seed
-        )
-        trainer = Trainer(model, self._head, self.hardware, augment=None if self._on_host else self._augmentation)
+        model = assembly.build_model(self._setting)
+        augment = None if self._on_host else self._augmentation
+        trainer = Trainer(model, self._setting.head, self.hardware, augment=augment)
         watches = trainer.stopwatch(self._feed), trainer.stopwatch(self._constant(augmented=self._on_host))
         seconds, rounds, ends = self._seconds / 5 / _ROUNDS, [], time.perf_counter() + self._seconds / 2
         while not rounds or len(rounds) < _ROUNDS and time.perf_counter() < ends:
@@ -144,7 +131,7 @@ class Examination:
 
     def remedies(self, stages: Sequence[Stage]) -> Iterator[Remedy]:
         """What could be changed, the cheapest for the user first."""
-        if self._augmentation and self._on_host:
+        if self._on_host:
             yield cures.augmented_on_device(self._augmented(on_host=False))
         if not self._resident and resident.resident_bytes(self._files, self._frames) <= Budget().left:
             yield cures.resident(self.sample.columns, self._frames, self._parts.size, stages, self._measuring)
@@ -160,8 +147,8 @@ class Examination:
 
     def _constant(self, *, augmented: bool) -> Feed:
         augmentation = self._augmentation if augmented else None
-        return assembly.synthetic_feed(
-            self._manifest, self._frames.shape, self._parts, self._training.seed, augmentation=augmentation
+        return feeds.synthetic_feed(
+            self._manifest, self._frames.shape, self._parts, self._setting.seed, augmentation=augmentation
         )
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from base import command, files, native_log
 from base.errors import require
@@ -38,22 +38,7 @@ class PreviewOptions:
         require(out.absolute().parent.is_dir(), "Expected --out in a folder that is there", out=self.out)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class IgnoredOptions:
-    """Of train.py's own options, those that a recipe or a run's config.yaml may hold, and that change no picture."""
-
-    run: str | None = option(None, "ignored")
-    overwrite: bool = option(False, "ignored")
-    model: Literal["cnn"] = option("cnn", "ignored")
-    evaluate_on: str | None = option(None, "ignored")
-    synthetic: bool = option(False, "ignored")
-
-
-GROUPS = {
-    "preview": PreviewOptions,
-    **{title: group for title, group in train.GROUPS.items() if title != "run"},
-    "of recipes": IgnoredOptions,
-}
+GROUPS = {"preview": PreviewOptions, **train.recipe_groups(PreviewOptions)}
 DESCRIPTION = (
     "Shows the first images of a training, originals above, augmented below, with their labels. It takes every option "
     "of train.py, and so every recipe; those that don't concern images change nothing."
@@ -84,7 +69,7 @@ def _batches(options: dict[str, Any], manifest: Manifest, policy: Any) -> tuple[
     # TensorFlow takes seconds to import, and what could be refused without it has been.
     from pipelines.augment.augmentation import Augmentation
     from pipelines.parts import Parts
-    from scripts import assembly
+    from scripts import feeds
 
     asked: PreviewOptions = options["preview"]
     spec = resolve(options["input"], manifest.image_shape, manifest.channels)
@@ -92,13 +77,13 @@ def _batches(options: dict[str, Any], manifest: Manifest, policy: Any) -> tuple[
     seed = options["training"].seed
     reading = Path(asked.data), manifest, spec, Parts(batch_size=even, replicas=1), options["reading"]
 
-    def first_batch(data: assembly.Data) -> dict[str, Any]:
+    def first_batch(data: feeds.Data) -> dict[str, Any]:
         with data.reading():
             return next(iter(data.training(asked.split).dataset))
 
-    batch = augmented = first_batch(assembly.Data(*reading, seed=seed))
+    batch = augmented = first_batch(feeds.Data(*reading, seed=seed))
     if policy is not None:
-        data = assembly.Data(*reading, policy, seed)  # the same images, in the frame that the policy takes them from
+        data = feeds.Data(*reading, policy, seed)  # the same images, in the frame that the policy takes them from
         augment = Augmentation(
             policy, seed=seed, image_size=spec.shape[:2], classes=len(manifest.classes), cropped=data.cropped
         )

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import shlex
 import sys
+import typing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -12,15 +13,14 @@ from typing import Any, Literal
 from rich.console import Console
 
 from base import command, native_log, signals
-from base.errors import require
 from base.options import option, parse, to_dict
 from models.cnn_options import CNNOptions
-from models.heads import HeadOptions, head_for
+from models.heads import HeadOptions
 from models.training.options import HardwareOptions, OptimizerOptions, TrainingOptions
 from models.training.run_directory import RunDirectory
-from pipelines.augment.generator_options import GeneratorOptions, joined_policy
+from pipelines.augment.generator_options import GeneratorOptions
 from pipelines.augment.options import AugmentOptions
-from pipelines.input_options import InputOptions, resolve
+from pipelines.input_options import InputOptions
 from pipelines.manifest import Manifest, read_manifest
 from pipelines.reader_options import ReaderOptions
 
@@ -55,6 +55,22 @@ GROUPS = {
 }
 
 
+def recipe_groups(own: type) -> dict[str, type]:
+    """The option groups of another command that takes train.py's recipes, and what a run's config.yaml says.
+
+    Args:
+        own: The command's own options; of those that concern the run alone, what it does not have goes unused.
+    """
+    kinds, known = typing.get_type_hints(RunOptions), {field.name for field in dataclasses.fields(own)}
+    unused = [
+        (field.name, kinds[field.name] | None, option(None, "of train.py; goes unused"))
+        for field in dataclasses.fields(RunOptions)
+        if field.name not in known
+    ]
+    unused_options = dataclasses.make_dataclass("UnusedOptions", unused, frozen=True, kw_only=True)
+    return {"of the run": unused_options, **{title: group for title, group in GROUPS.items() if title != "run"}}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     return command.run(_main, argv)
@@ -79,73 +95,36 @@ def _train(
     options: dict[str, Any], manifest: Manifest, run: RunDirectory, judge: str | None, log: native_log.NativeLog
 ) -> None:
     # TensorFlow takes seconds to import, and what could be refused without it has been.
-    from models.standardise import DEFAULT
-    from models.training import hardware as hardware_module
     from models.training.callbacks import EndOnSignal, standard_callbacks
     from models.training.progress import Progress
     from models.training.saving import save_model
     from models.training.trainer import Trainer
     from models.training.waiting import WaitingVerdict
-    from pipelines.parts import Parts
-    from scripts import assembly
+    from scripts import assembly, feeds
 
-    synthetic: bool = options["run"].synthetic
     training: TrainingOptions = options["training"]
     console = Console(highlight=False)
-    spec = resolve(options["input"], manifest.image_shape, manifest.channels)
-    head = head_for(options["head"], len(manifest.classes))
-    generator: GeneratorOptions = options["generator"]
-    policy = joined_policy(options["augmentation"], generator)
-    if policy and policy.mixes:
-        head.require_soft_labels()
-    hardware = hardware_module.prepare(options["hardware"])
-    parts = Parts(batch_size=training.batch_size, replicas=hardware.replicas)
-    require(
-        not (policy and policy.mixes) or parts.size % 2 == 0,
-        f"Expected an even number of images for each of {parts.replicas} replicas, where augmentation mixes pairs",
-        images=parts.size,
-        do="Choose another --batch-size.",
+    setting = assembly.setting_of(options, manifest, synthetic=options["run"].synthetic)
+    data = feeds.Data(
+        Path(options["run"].data),
+        manifest,
+        setting.spec,
+        setting.parts,
+        options["reading"],
+        setting.policy,
+        setting.seed,
     )
-    reading: ReaderOptions = options["reading"]
-    data = assembly.Data(Path(options["run"].data), manifest, spec, parts, reading, policy, training.seed)
-    seed, cropped, shape = training.seed, data.cropped, data.training_frames.shape
-    augmentation = assembly.build_augmentation(policy, spec, manifest, hardware, seed, cropped=cropped)
-    on_host = options["augmentation"].augment_on == "host"
-    if synthetic:
-        done_once = augmentation if on_host else None
-        train_feed = assembly.synthetic_feed(manifest, shape, parts, seed, augmentation=done_once)
-    else:
-        train_feed = data.training("train")
-        reading = data.options("train")
-        if augmentation and on_host:
-            train_feed = assembly.augmented_on_host(train_feed, augmentation)
-    judged = "validation" in manifest.splits and not synthetic
-    validation_feed = data.evaluation("validation") if judged else None
-    with data.reading():
-        standardisation = DEFAULT if synthetic else assembly.fitted_standardisation(generator, data, spec)
-    model = assembly.build_model(options["cnn"], options["optimizer"], head, spec, hardware, seed, standardisation)
-
-    how = {"data": assembly.SYNTHETIC} if synthetic else data.describe()
-    really_on = {**hardware.describe(), **how}
-    really_on["augmentation"] = assembly.describe_augmentation(augmentation, on_host=on_host)
-    really_on["standardised"] = standardisation.describe()
-    if synthetic and augmentation and on_host:
-        really_on["augmentation"] += ", done once"
-    chosen = {"input": _as_options(spec), "reading": reading, "hardware": hardware.options}
-    resolved = to_dict(*{**options, **chosen}.values())
-    environment = {**assembly.environment(manifest, really_on), "standardisation": standardisation.to_dict()}
-    run.create({**resolved, "evaluate_on": judge or "none"}, environment)
-    log.keep_in(run.log)
-    for title, text in really_on.items():
-        console.print(f"{title:>12}  {text}", soft_wrap=True)
+    augmentation = assembly.build_augmentation(setting, cropped=data.cropped)
+    train_feed, validation_feed = _feeds(setting, data, augmentation)
+    standardisation = assembly.standardisation_of(setting, data)
+    model = assembly.build_model(setting, standardisation)
+    _say_and_save(console, run, log, setting, data, standardisation, judge)
     model.summary(line_length=min(console.width, 100), print_fn=lambda text: console.print(text, markup=False))
 
     weights, callbacks = standard_callbacks(run, training, validation=validation_feed is not None)
-    trainer = Trainer(model, head, hardware, augment=None if on_host else augmentation)
+    trainer = Trainer(model, setting.head, setting.hardware, augment=None if setting.on_host else augmentation)
     progress = Progress(console)
-    decodes = reading.cache == "none" or cropped
-    likely = "the augmentation, on the host" if augmentation and on_host else "decoding" if decodes else ""
-    verdict = WaitingVerdict(console, _doctor(options["run"].data, run), likely)
+    verdict = WaitingVerdict(console, _doctor(options["run"].data, run), _likely_to_be_slow(setting, data))
     try:
         with data.reading(), signals.held_back() as received:
             trainer.fit(
@@ -164,7 +143,55 @@ def _train(
     if judge is not None:
         with data.reading():
             _evaluate(trainer, data.evaluation(judge), manifest, run, judge)
-    save_model(model, head, run.model, trainer.loss_scale)
+    save_model(model, setting.head, run.model, trainer.loss_scale)
+
+
+def _feeds(setting: Any, data: Any, augmentation: Any) -> tuple[Any, Any]:
+    """The feeds of training and validation; the latter is None where there is nothing to judge by."""
+    from scripts import feeds
+
+    on_host = augmentation if setting.on_host else None
+    if setting.synthetic:
+        shape = data.training_frames.shape
+        return feeds.synthetic_feed(setting.manifest, shape, setting.parts, setting.seed, augmentation=on_host), None
+    training = data.training("train")
+    validation = data.evaluation("validation") if "validation" in setting.manifest.splits else None
+    return feeds.augmented_on_host(training, on_host) if on_host else training, validation
+
+
+def _say_and_save(
+    console: Console, run: RunDirectory, log: Any, setting: Any, data: Any, standardisation: Any, judge: str | None
+) -> None:
+    """Makes the run's folder; says, there and on the console, what is really on."""
+    from scripts import assembly, feeds
+
+    really_on = {
+        **setting.hardware.describe(),
+        **({"data": feeds.SYNTHETIC} if setting.synthetic else data.describe()),
+        "augmentation": assembly.describe_augmentation(setting),
+        "standardised": standardisation.describe(),
+    }
+    options, spec = setting.options, setting.spec
+    chosen = {
+        "input": InputOptions(image_size=spec.image_size, channels=spec.channels, fit=spec.fit),
+        "reading": options["reading"] if setting.synthetic else data.options("train"),
+        "hardware": setting.hardware.options,
+    }
+    resolved = to_dict(*{**options, **chosen}.values())
+    environment = assembly.environment(setting.manifest, really_on)
+    environment["standardisation"] = standardisation.to_dict()
+    run.create({**resolved, "evaluate_on": judge or "none"}, environment)
+    log.keep_in(run.log)
+    for title, text in really_on.items():
+        console.print(f"{title:>12}  {text}", soft_wrap=True)
+
+
+def _likely_to_be_slow(setting: Any, data: Any) -> str:
+    """What input would wait for, if it did; "" where nothing is likely."""
+    if setting.on_host:
+        return "the augmentation, on the host"
+    streamed = not setting.synthetic and data.options("train").cache == "none"
+    return "decoding" if streamed or data.cropped else ""
 
 
 def _evaluate(trainer: Any, feed: Any, manifest: Manifest, run: RunDirectory, judge: str) -> None:
@@ -189,10 +216,6 @@ def _judge(options: RunOptions, manifest: Manifest) -> str | None:
 def _doctor(data: str, run: RunDirectory) -> str:
     """The command that says what a run waits for."""
     return f"scripts/doctor.py --data {shlex.quote(data)} --config {shlex.quote(str(run.config))}"
-
-
-def _as_options(spec: Any) -> InputOptions:
-    return InputOptions(image_size=spec.image_size, channels=spec.channels, fit=spec.fit)
 
 
 def _print_result(run: RunDirectory, judge: str | None) -> None:

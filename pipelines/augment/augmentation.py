@@ -7,8 +7,8 @@ import tensorflow as tf
 import pipelines.augment.generator  # noqa: F401  its steps are registered
 from pipelines.augment import geometry, mixing, photometry
 from pipelines.augment.draws import Draws, draws_of
-from pipelines.augment.policy import Geometric, Mixing, Photometric, Policy
-from pipelines.augment.steps import RandomResizedCrop
+from pipelines.augment.policy import Policy
+from pipelines.augment.steps import Geometric, Mixing, Photometric, RandomResizedCrop
 from pipelines.augment.warp import warp
 
 Batch = dict[str, tf.Tensor]

@@ -15,7 +15,7 @@ from typing import Any
 
 from base.errors import InputError, input_error, nearest, require
 from pipelines.augment import erasing_steps, mixing_steps, pixel_steps, policy_steps, steps
-from pipelines.augment.steps import Geometric, Mixing, Photometric, Step
+from pipelines.augment.steps import Geometric, Mixing, Step
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -175,17 +175,3 @@ def _spelled(kind: Any) -> str:
     if typing.get_origin(kind) is typing.Literal:
         return " or ".join(map(str, typing.get_args(kind)))
     return {float: "a number", int: "a whole number", bool: "true or false"}.get(kind, str(kind))
-
-
-__all__ = [
-    "NAMED",
-    "STEPS",
-    "Geometric",
-    "Mixing",
-    "Photometric",
-    "Policy",
-    "name_of",
-    "read_steps",
-    "scaled",
-    "step_of",
-]

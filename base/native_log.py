@@ -19,12 +19,13 @@ class NativeLog:
         os.dup2(self._file.fileno(), 2)
 
     def keep_in(self, path: Path) -> None:
-        """Writes what was captured so far, and all that follows, to `path`."""
+        """Writes what was captured so far, and all that follows, to the end of `path`."""
         sys.stderr.flush()
         self._file.seek(0)
-        path.write_bytes(self._file.read())
+        captured = self._file.read()
         self._file.close()
-        self._file = path.open("ab")
+        self._file = path.open("ab", buffering=0)
+        self._file.write(captured)
         os.dup2(self._file.fileno(), 2)
 
     def close(self) -> None:

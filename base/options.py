@@ -10,7 +10,7 @@ import dataclasses
 import re
 import sys
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,12 @@ from jsonargparse import ActionYesNo, ArgumentParser
 from base.errors import InputError, input_error, nearest
 
 
-def option(default: Any = dataclasses.MISSING, help: str = "") -> Any:
-    """A dataclass field with a line for `--help`; one without a default must be given."""
-    return dataclasses.field(default=default, metadata={"help": help})
+def option(default: Any = dataclasses.MISSING, help: str = "", *, neutral: bool = False) -> Any:
+    """A dataclass field with a line for `--help`; one without a default must be given.
+
+    `neutral` ones can't change what a run computes: it goes on under any value of theirs.
+    """
+    return dataclasses.field(default=default, metadata={"help": help, "neutral": neutral})
 
 
 def parse(
@@ -85,6 +88,11 @@ def to_dict(*instances: Any) -> dict[str, Any]:
         for field in dataclasses.fields(instance)
         for value in [getattr(instance, field.name)]
     }
+
+
+def neutral_names(groups: Iterable[Any]) -> set[str]:
+    """Names of the neutral fields of options classes, or of their instances."""
+    return {field.name for group in groups for field in dataclasses.fields(group) if field.metadata["neutral"]}
 
 
 def to_yaml(values: dict[str, Any]) -> str:
@@ -177,7 +185,16 @@ def _one_line(error: argparse.ArgumentError) -> InputError:
     expected = re.sub(r"<class '(\w+)'>", r"\1", expected).replace("typing.", "").replace("Expected a ", "")
     expected = expected.replace(", NoneType", "")  # what may be left out
     name = _hyphens(match["key"])
+    choices = re.findall(r"'([^']*)'", expected) if expected.startswith("Literal[") else []
+    if choices:
+        received = {match["key"]: value}
+        return input_error(f"Expected --{name} {', '.join(choices)}", **received, do=_likeliest(value, choices))
     return InputError(f"Expected --{name} of type {expected}. Received: {match['key']}={value!r}. See --help.")
+
+
+def _likeliest(value: str, choices: Sequence[str]) -> str:
+    sentence = nearest(value, choices)
+    return sentence if sentence.startswith("Did") else ""  # all of them have been named
 
 
 def _build(cls: type, values: dict[str, Any]) -> Any:

@@ -12,10 +12,13 @@ import numpy as np
 
 from base.errors import InputError, input_error, require
 from models.heads import Head
+from models.standardise import DEFAULT, Standardisation, standardised
 from models.training.keras_internals import all_layers
 
 
-def build_own_model(where: str, input_shape: tuple[int, int, int], head: Head) -> keras.Model:
+def build_own_model(
+    where: str, input_shape: tuple[int, int, int], head: Head, standardisation: Standardisation = DEFAULT
+) -> keras.Model:
     """Calls the function that `where` names, and checks what it gives.
 
     Args:
@@ -24,6 +27,7 @@ def build_own_model(where: str, input_shape: tuple[int, int, int], head: Head) -
             `[B, H, W, C]`, 0-255, and gives what the head does: for softmax probabilities `[B, K]`.
         input_shape: (height, width, channels).
         head: What the outputs must fit.
+        standardisation: Layers in front of the model; by default none: it takes pixels.
 
     Raises:
         InputError: No such file or function, an error in it, no model, or outputs that do not fit.
@@ -39,13 +43,10 @@ def build_own_model(where: str, input_shape: tuple[int, int, int], head: Head) -
         ) from error
     require(isinstance(model, keras.Model), f"Expected {where} to return a keras.Model", returned=type(model).__name__)
     _check(model, where, input_shape, head)
-    return model
-
-
-def is_own(name: str) -> bool:
-    """Whether the value of `--model` names a function in a file."""
-    path, colon, function = name.rpartition(":")
-    return bool(colon) and path.endswith(".py") and function.isidentifier()
+    if standardisation == DEFAULT:
+        return model
+    image = keras.Input(input_shape, name="image")
+    return keras.Model(image, model(standardised(image, standardisation)))
 
 
 def needs_its_file(model: keras.Model) -> bool:
@@ -81,6 +82,12 @@ def _check(model: keras.Model, where: str, input_shape: tuple[int, int, int], he
         outputs.shape == (2, head.units),
         f"Expected outputs [B, {head.units}] of {where}, for --head {head.name} and {head.classes} classes",
         shape=list(outputs.shape),
+    )
+    require(
+        outputs.dtype in (np.float32, np.float64),
+        f"Expected outputs of {where} in float32, whatever --precision is",
+        dtype=str(outputs.dtype),
+        do='Give the last layer dtype="float32".',
     )
     outputs = outputs.astype(np.float64)
     probable = ((outputs >= 0) & (outputs <= 1)).all()

@@ -17,7 +17,9 @@ class ReaderOptions:
         "auto", "memory: read a split once and hold it; none: stream it in every epoch; auto: hold what fits the budget"
     )
     memory_budget: int | str | None = option(
-        None, "bytes for held splits and buffers, as 2000000000 or 2GB; by default a share of what is free"
+        None,
+        "bytes for held splits and buffers, as 2000000000 or 2GB; by default a share of what is free",
+        neutral=True,  # what follows from it, the way of reading and the window, is not
     )
     sampling: Literal["natural", "balanced"] = option(
         "natural", "balanced: all classes come equally often, so that examples of the smaller ones repeat"
@@ -26,8 +28,12 @@ class ReaderOptions:
         None, "of a streamed split: records among which the next one is drawn; by default 10000, or 128 MB of them"
     )
     interleave: int = option(16, "of a streamed split: shards that are read side by side; the order depends on it")
-    decode_threads: int | None = option(None, "batches that are decoded side by side; by default one a core")
-    prefetch: int | None = option(None, "batches that wait ready; by default 2, more where they are small")
+    decode_threads: int | None = option(
+        None, "batches that are decoded side by side; by default one a core", neutral=True
+    )
+    prefetch: int | None = option(
+        None, "batches that wait ready; by default 2, more where they are small", neutral=True
+    )
 
     def __post_init__(self) -> None:
         if self.memory_budget is not None:

@@ -7,16 +7,23 @@ import sys
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from base.errors import require
 from models.cnn import build_cnn
 from models.heads import Head, head_for
+from models.own_model import build_own_model
 from models.standardise import DEFAULT, Standardisation
 from models.training import hardware as hardware_module
+from models.training.feed import Feed
 from models.training.hardware import Hardware
+from models.training.normalization import synchronize
+from models.training.objective import Objective
 from models.training.optimizers import build_optimizer
-from models.training.trainer import compile_model
+from models.training.schedules import factors
+from models.training.step import StepOptions
+from models.training.trainer import Trainer, compile_model
 from pipelines.augment.augmentation import Augmentation
 from pipelines.augment.generator_options import GeneratorOptions, joined_policy
 from pipelines.augment.policy import Policy
@@ -65,7 +72,18 @@ def setting_of(options: dict[str, Any], manifest: Manifest, *, synthetic: bool =
     if mixes:
         head.require_soft_labels()
     hardware = hardware_module.prepare(options["hardware"])
-    parts = Parts(batch_size=options["training"].batch_size, replicas=hardware.replicas)
+    parts = Parts(
+        batch_size=options["training"].batch_size,
+        replicas=hardware.replicas,
+        workers=hardware.workers,
+        worker=hardware.worker,
+    )
+    accumulate = options["training"].accumulate
+    require(
+        parts.size % accumulate == 0,
+        f"Expected --accumulate to divide the {parts.size} images of a batch that each replica has",
+        accumulate=accumulate,
+    )
     require(
         not mixes or parts.size % 2 == 0,
         f"Expected an even number of images for each of {parts.replicas} replicas, where augmentation mixes pairs",
@@ -121,10 +139,42 @@ def fitted_standardisation(options: GeneratorOptions, data: Data, spec: InputSpe
 def build_model(setting: Setting, standardisation: Standardisation = DEFAULT) -> keras.Model:
     """The compiled model, its weights drawn from the run's seed, under the hardware's strategy."""
     keras.utils.set_random_seed(setting.seed)
+    which, shape, head = setting.options["model"], setting.spec.shape, setting.head
     with setting.hardware.strategy.scope():
-        model = build_cnn(setting.options["cnn"], setting.spec.shape, setting.head, standardisation)
-        compile_model(model, setting.head, build_optimizer(setting.options["optimizer"]))
+        if which.is_own:
+            model = build_own_model(which.model, shape, head, standardisation)
+        else:
+            model = build_cnn(setting.options["cnn"], shape, head, standardisation)
+        if setting.hardware.synchronized:
+            synchronize(model)
+        compile_model(model, head, build_optimizer(setting.options["optimizer"], setting.parts.batch_size))
     return model
+
+
+def build_trainer(setting: Setting, model: keras.Model, augment: Any, factors: np.ndarray | None = None) -> Trainer:
+    """The trainer of a model, with the step that the options ask for.
+
+    Args:
+        setting: Of the run.
+        model: Of `build_model`.
+        augment: Of training batches, in the step; or None.
+        factors: On the learning rate, a step each; None: 1.
+    """
+    loss, counts = setting.options["loss"], setting.manifest.splits["train"].examples_per_class
+    return Trainer(
+        model,
+        setting.head,
+        setting.hardware,
+        objective=Objective(setting.head, loss, loss.class_weights(counts)),
+        step=StepOptions(accumulate=setting.options["training"].accumulate, factors=factors),
+        augment=augment,
+    )
+
+
+def schedule_of(setting: Setting, training: Feed) -> np.ndarray | None:
+    """The factors on the learning rate over the run's steps, see `schedules.factors`."""
+    steps = training.steps_until(setting.options["training"].epochs - 1)
+    return factors(setting.options["schedule"], training.examples / training.batch_size, steps)
 
 
 def build_augmentation(setting: Setting, *, cropped: bool) -> Augmentation | None:
@@ -151,7 +201,7 @@ def describe_augmentation(setting: Setting) -> str:
     return f"{setting.policy.describe()}; compiled by XLA, {where}{once}"
 
 
-def environment(manifest: Manifest, really_on: dict[str, str]) -> dict[str, Any]:
+def environment(manifest: Manifest, really_on: dict[str, str], identities: dict[str, Any]) -> dict[str, Any]:
     """The content of `environment.json`."""
     return {
         "command": sys.argv,
@@ -159,6 +209,6 @@ def environment(manifest: Manifest, really_on: dict[str, str]) -> dict[str, Any]
         "platform": platform.platform(),
         "versions": {name: importlib.metadata.version(name) for name in _NAMED_VERSIONS},
         "really_on": really_on,
-        "data_fingerprint": manifest.fingerprint,
+        **identities,
         "classes": list(manifest.classes),
     }

@@ -19,7 +19,7 @@ from pipelines.doctor.tuning import candidates, starting_at, tune
 from pipelines.doctor.verdict import Gain, diagnose
 from pipelines.manifest import Manifest, read_manifest
 from pipelines.reader_options import ReaderOptions
-from scripts import train
+from scripts.train_options import recipe_groups
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class DoctorOptions:
         require(self.apply is None or bool(self.apply), "Expected --apply to name a file", apply=self.apply)
 
 
-GROUPS = {"doctor": DoctorOptions, **train.recipe_groups(DoctorOptions)}
+GROUPS = {"doctor": DoctorOptions, **recipe_groups(DoctorOptions)}
 DESCRIPTION = (
     "Measures what each stage of a training costs (read, parse, decode, resize, batch, copy, augmentation, step), and "
     "what really happens in a short training; names the stage that binds, and a remedy with its measured gain."

@@ -14,7 +14,7 @@ from base.options import option, parse
 from pipelines.augment.generator_options import joined_policy
 from pipelines.input_options import resolve
 from pipelines.manifest import Manifest, read_manifest
-from scripts import train
+from scripts.train_options import recipe_groups
 
 _COLUMNS = 8
 _INCHES = 1.6  # a picture's width
@@ -38,7 +38,7 @@ class PreviewOptions:
         require(out.absolute().parent.is_dir(), "Expected --out in a folder that is there", out=self.out)
 
 
-GROUPS = {"preview": PreviewOptions, **train.recipe_groups(PreviewOptions)}
+GROUPS = {"preview": PreviewOptions, **recipe_groups(PreviewOptions)}
 DESCRIPTION = (
     "Shows the first images of a training, originals above, augmented below, with their labels. It takes every option "
     "of train.py, and so every recipe; those that don't concern images change nothing."

@@ -1,74 +1,23 @@
 #!/usr/bin/env python
 """Trains and evaluates a model: `scripts/train.py --data DIR --run RUN [--config RECIPE]`."""
 
-import dataclasses
+import contextlib
 import json
 import shlex
 import sys
-import typing
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 
 from base import command, native_log, signals
-from base.options import option, parse, to_dict
-from models.cnn_options import CNNOptions
-from models.heads import HeadOptions
-from models.training.options import HardwareOptions, OptimizerOptions, TrainingOptions
+from base.options import neutral_names, parse, to_dict
 from models.training.run_directory import RunDirectory
-from pipelines.augment.generator_options import GeneratorOptions
-from pipelines.augment.options import AugmentOptions
 from pipelines.input_options import InputOptions
 from pipelines.manifest import Manifest, read_manifest
-from pipelines.reader_options import ReaderOptions
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """What to train on, where to, and how it is judged."""
-
-    data: str = option(help="a dataset folder, made by build_tfrecords.py")
-    run: str = option(help="the run's folder")
-    model: Literal["cnn"] = option("cnn", "the architecture")
-    evaluate_on: str | None = option(
-        None, "the split that judges: by default test, else validation; none: no evaluation"
-    )
-    overwrite: bool = option(False, "replace a run of other options")
-    synthetic: bool = option(
-        False, "constant batches of random pixels in place of the data, nothing is evaluated: how fast it could be"
-    )
-
-
-GROUPS = {
-    "run": RunOptions,
-    "input": InputOptions,
-    "reading": ReaderOptions,
-    "augmentation": AugmentOptions,
-    "generator": GeneratorOptions,
-    "cnn": CNNOptions,
-    "head": HeadOptions,
-    "optimizer": OptimizerOptions,
-    "training": TrainingOptions,
-    "hardware": HardwareOptions,
-}
-
-
-def recipe_groups(own: type) -> dict[str, type]:
-    """The option groups of another command that takes train.py's recipes, and what a run's config.yaml says.
-
-    Args:
-        own: The command's own options; of those that concern the run alone, what it does not have goes unused.
-    """
-    kinds, known = typing.get_type_hints(RunOptions), {field.name for field in dataclasses.fields(own)}
-    unused = [
-        (field.name, kinds[field.name] | None, option(None, "of train.py; goes unused"))
-        for field in dataclasses.fields(RunOptions)
-        if field.name not in known
-    ]
-    unused_options = dataclasses.make_dataclass("UnusedOptions", unused, frozen=True, kw_only=True)
-    return {"of the run": unused_options, **{title: group for title, group in GROUPS.items() if title != "run"}}
+from scripts import going_on, rehearsals
+from scripts.train_options import GROUPS, RunOptions
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,129 +27,156 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> None:
     options = parse("train.py", "Trains and evaluates an image classifier.", GROUPS, argv)
-    manifest = read_manifest(Path(options["run"].data))
-    run = RunDirectory(Path(options["run"].run))
-    judge = _judge(options["run"], manifest)
-    manifest.split("train", Path(options["run"].data))
-    asked = {name: value for name, value in to_dict(*options.values()).items() if name not in ("run", "overwrite")}
-    if run.is_finished(asked, manifest.fingerprint, overwrite=options["run"].overwrite):
-        print(f"finished already: {run.path}")
+    own: RunOptions = options["run"]
+    manifest = read_manifest(Path(own.data))
+    manifest.split("train", Path(own.data))
+    job = Job(options, manifest, _judge(own, manifest), Console(highlight=False))
+    if own.find_lr is not None:
+        with native_log.captured():
+            rehearsals.find_rate(options, manifest, job.console)
+    elif own.dry_run:
+        with rehearsals.passing_run(own.run) as run, native_log.captured() as log:
+            job.train(run, log)
+        job.console.print("dry run: a step was trained, evaluated and saved; what it wrote is removed")
     else:
+        run = RunDirectory(Path(own.run))
+        with run.locked():
+            job.train_unless_finished(run)
+        job.print_result(run)
+
+
+class Job:
+    """One call of the command.
+
+    Args:
+        options: Title -> instance.
+        manifest: Of the data set.
+        judge: The split that judges, or None.
+        console: Where to say what happens.
+    """
+
+    def __init__(self, options: dict[str, Any], manifest: Manifest, judge: str | None, console: Console) -> None:
+        self.options, self.manifest, self.judge, self.console = options, manifest, judge, console
+        self._neutral = neutral_names(options.values())
+        self._identities = going_on.identities_of(options, manifest)
+
+    def train_unless_finished(self, run: RunDirectory) -> None:
+        """Trains, from the newest checkpoint where there is one."""
+        own: RunOptions = self.options["run"]
+        longer = not self.options["schedule"].depends_on_epochs
+        asked = going_on.asked_of(self.options)
+        state = run.state(asked, self._identities, overwrite=own.overwrite, longer=longer)
+        if state == "finished":
+            self.console.print(f"finished already: {run.path}", soft_wrap=True)
+            return
+        if state == "unfinished":
+            self.options = going_on.adopted(self.options, run.chosen())
         with native_log.captured() as log:
-            _train(options, manifest, run, judge, log)
-    _print_result(run, judge)
+            self.train(run, log, goes_on=state == "unfinished")
 
+    def train(self, run: RunDirectory, log: native_log.NativeLog, *, goes_on: bool = False) -> None:
+        """The story of a training; one that goes on takes up where its newest checkpoint is."""
+        # TensorFlow takes seconds to import, and what could be refused without it has been.
+        from models.training.callbacks import standard_callbacks
+        from models.training.checkpoint import CheckpointFolder
+        from models.training.keeper import Keeper
+        from models.training.progress import Progress
+        from models.training.report import write_report
+        from models.training.saving import save_model
+        from models.training.waiting import WaitingVerdict
+        from scripts.training import training_of
 
-def _train(
-    options: dict[str, Any], manifest: Manifest, run: RunDirectory, judge: str | None, log: native_log.NativeLog
-) -> None:
-    # TensorFlow takes seconds to import, and what could be refused without it has been.
-    from models.training.callbacks import EndOnSignal, standard_callbacks
-    from models.training.progress import Progress
-    from models.training.saving import save_model
-    from models.training.trainer import Trainer
-    from models.training.waiting import WaitingVerdict
-    from scripts import assembly, feeds
+        console, chosen = self.console, self.options["training"]
+        training = training_of(self.options, self.manifest)
+        if self.options["run"].dry_run:
+            training = training.cut_to_a_step()
+        config = self._config(training)
+        folder = CheckpointFolder(
+            run.checkpoints,
+            keep=self.options["checkpoints"].checkpoints,
+            fingerprint=going_on.fingerprint_of(config, self._identities, self._neutral),
+            warn=lambda text: console.print(f"warning: {text}", soft_wrap=True),
+        )
+        start = folder.load_newest() if goes_on else None
+        environment = training.environment(self._identities)
+        if start is not None:
+            run.go_on(config, environment, epochs=start.epoch, neutral=self._neutral)
+        else:
+            start = going_on.taken_over(self.options, training)
+            run.create(config, environment)
+        log.keep_in(run.log)
+        self._say(training, start)
 
-    training: TrainingOptions = options["training"]
-    console = Console(highlight=False)
-    setting = assembly.setting_of(options, manifest, synthetic=options["run"].synthetic)
-    data = feeds.Data(
-        Path(options["run"].data),
-        manifest,
-        setting.spec,
-        setting.parts,
-        options["reading"],
-        setting.policy,
-        setting.seed,
-    )
-    augmentation = assembly.build_augmentation(setting, cropped=data.cropped)
-    train_feed, validation_feed = _feeds(setting, data, augmentation)
-    standardisation = assembly.standardisation_of(setting, data)
-    model = assembly.build_model(setting, standardisation)
-    _say_and_save(console, run, log, setting, data, standardisation, judge)
-    model.summary(line_length=min(console.width, 100), print_fn=lambda text: console.print(text, markup=False))
+        validation = training.validation_feed()
+        weights, callbacks = standard_callbacks(run, chosen, validation=validation is not None)
+        progress = Progress(console)
+        verdict = WaitingVerdict(console, _doctor(self.options["run"].data, run), training.likely_to_be_slow)
+        with training.data.reading(), signals.held_back() as received, contextlib.closing(progress):
+            keeper = Keeper(folder, self.options["checkpoints"], received=received)
+            try:
+                training.trainer.fit(
+                    training.training_feed(start.step if start else 0),
+                    validation,
+                    epochs=chosen.epochs,
+                    steps_per_call=chosen.steps_per_call,
+                    callbacks=[progress, verdict, *callbacks],
+                    keeper=keeper,
+                    start=start,
+                )
+            except KeyboardInterrupt:
+                console.print(f"saved at step {keeper.saved_step}: the same command goes on from there")
+                raise
 
-    weights, callbacks = standard_callbacks(run, training, validation=validation_feed is not None)
-    trainer = Trainer(model, setting.head, setting.hardware, augment=None if setting.on_host else augmentation)
-    progress = Progress(console)
-    verdict = WaitingVerdict(console, _doctor(options["run"].data, run), _likely_to_be_slow(setting, data))
-    try:
-        with data.reading(), signals.held_back() as received:
-            trainer.fit(
-                train_feed,
-                validation_feed,
-                epochs=training.epochs,
-                steps_per_call=training.steps_per_call,
-                callbacks=[EndOnSignal(received), progress, verdict, *callbacks],
-            )
-    finally:
-        progress.close()
+        if chosen.final == "best" and weights.best_epoch is not None:
+            training.model.load_weights(run.best_weights)
+            console.print(f"best epoch: {weights.best_epoch} (val_loss {weights.best_loss:.4f})")
+        if self.judge is not None:
+            with training.data.reading():
+                self._evaluate(training, run)
+        for finding in write_report(run):
+            console.print(f"seen: {finding}", soft_wrap=True)
+        training.trainer.settle()
+        save_model(training.model, training.setting.head, run.model, training.trainer.loss_scale)
 
-    if training.final == "best" and weights.best_epoch is not None:
-        model.load_weights(run.best_weights)
-        console.print(f"best epoch: {weights.best_epoch} (val_loss {weights.best_loss:.4f})")
-    if judge is not None:
-        with data.reading():
-            _evaluate(trainer, data.evaluation(judge), manifest, run, judge)
-    save_model(model, setting.head, run.model, trainer.loss_scale)
+    def print_result(self, run: RunDirectory) -> None:
+        """What came out of a finished run."""
+        if self.judge is None:
+            print("evaluation: none")
+        else:
+            report = json.loads(run.evaluation.read_text(encoding="utf-8"))
+            loss = "not finite" if report["loss"] is None else f"{report['loss']:.4f}"
+            print(f"{self.judge} accuracy {report['accuracy']:.4f}, loss {loss} on {report['examples']:,} examples")
+        print(f"run: {run.path}")
 
+    def _config(self, training: Any) -> dict[str, Any]:
+        """Every option, resolved."""
+        setting, options = training.setting, self.options
+        chosen = {
+            "input": InputOptions(
+                image_size=setting.spec.image_size, channels=setting.spec.channels, fit=setting.spec.fit
+            ),
+            "reading": options["reading"] if setting.synthetic else training.data.options("train"),
+            "hardware": setting.hardware.options,
+        }
+        return {**to_dict(*{**options, **chosen}.values()), "evaluate_on": self.judge or "none"}
 
-def _feeds(setting: Any, data: Any, augmentation: Any) -> tuple[Any, Any]:
-    """The feeds of training and validation; the latter is None where there is nothing to judge by."""
-    from scripts import feeds
+    def _say(self, training: Any, start: Any) -> None:
+        """What is really on."""
+        console = self.console
+        for title, text in training.really_on().items():
+            console.print(f"{title:>12}  {text}", soft_wrap=True)
+        if start is not None:
+            console.print(f"{'going on':>12}  from step {start.step:,}, in epoch {start.epoch + 1}")
+        width = min(console.width, 100)
+        training.model.summary(line_length=width, print_fn=lambda text: console.print(text, markup=False))
 
-    on_host = augmentation if setting.on_host else None
-    if setting.synthetic:
-        shape = data.training_frames.shape
-        return feeds.synthetic_feed(setting.manifest, shape, setting.parts, setting.seed, augmentation=on_host), None
-    training = data.training("train")
-    validation = data.evaluation("validation") if "validation" in setting.manifest.splits else None
-    return feeds.augmented_on_host(training, on_host) if on_host else training, validation
+    def _evaluate(self, training: Any, run: RunDirectory) -> None:
+        from base import files
+        from models.evaluation import evaluation_report
 
-
-def _say_and_save(
-    console: Console, run: RunDirectory, log: Any, setting: Any, data: Any, standardisation: Any, judge: str | None
-) -> None:
-    """Makes the run's folder; says, there and on the console, what is really on."""
-    from scripts import assembly, feeds
-
-    really_on = {
-        **setting.hardware.describe(),
-        **({"data": feeds.SYNTHETIC} if setting.synthetic else data.describe()),
-        "augmentation": assembly.describe_augmentation(setting),
-        "standardised": standardisation.describe(),
-    }
-    options, spec = setting.options, setting.spec
-    chosen = {
-        "input": InputOptions(image_size=spec.image_size, channels=spec.channels, fit=spec.fit),
-        "reading": options["reading"] if setting.synthetic else data.options("train"),
-        "hardware": setting.hardware.options,
-    }
-    resolved = to_dict(*{**options, **chosen}.values())
-    environment = assembly.environment(setting.manifest, really_on)
-    environment["standardisation"] = standardisation.to_dict()
-    run.create({**resolved, "evaluate_on": judge or "none"}, environment)
-    log.keep_in(run.log)
-    for title, text in really_on.items():
-        console.print(f"{title:>12}  {text}", soft_wrap=True)
-
-
-def _likely_to_be_slow(setting: Any, data: Any) -> str:
-    """What input would wait for, if it did; "" where nothing is likely."""
-    if setting.on_host:
-        return "the augmentation, on the host"
-    streamed = not setting.synthetic and data.options("train").cache == "none"
-    return "decoding" if streamed or data.cropped else ""
-
-
-def _evaluate(trainer: Any, feed: Any, manifest: Manifest, run: RunDirectory, judge: str) -> None:
-    from base import files
-    from models.evaluation import evaluation_report
-
-    result = trainer.evaluate(feed)
-    report = evaluation_report(result["scores"], result["label"], result["loss"], manifest.classes, judge)
-    files.write_json(run.evaluation, report)
+        result = training.trainer.evaluate(training.evaluation_feed(self.judge))
+        report = evaluation_report(result["scores"], result["label"], result["loss"], self.manifest.classes, self.judge)
+        files.write_json(run.evaluation, report)
 
 
 def _judge(options: RunOptions, manifest: Manifest) -> str | None:
@@ -216,16 +192,6 @@ def _judge(options: RunOptions, manifest: Manifest) -> str | None:
 def _doctor(data: str, run: RunDirectory) -> str:
     """The command that says what a run waits for."""
     return f"scripts/doctor.py --data {shlex.quote(data)} --config {shlex.quote(str(run.config))}"
-
-
-def _print_result(run: RunDirectory, judge: str | None) -> None:
-    if judge is None:
-        print("evaluation: none")
-    else:
-        report = json.loads(run.evaluation.read_text(encoding="utf-8"))
-        loss = "not finite" if report["loss"] is None else f"{report['loss']:.4f}"
-        print(f"{judge} accuracy {report['accuracy']:.4f}, loss {loss} on {report['examples']:,} examples")
-    print(f"run: {run.path}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 
@@ -14,7 +14,7 @@ from base.errors import require
 from base.options import given, option, parse, to_dict
 from pipelines.input_options import resolve
 from pipelines.manifest import Manifest, read_manifest
-from scripts import train
+from scripts import train, train_options
 from tuning.plan import SearchPlan
 from tuning.ranking import failures, line, ranked, ranking_table, write_ranking
 from tuning.search_directory import SearchDirectory
@@ -23,17 +23,16 @@ from tuning.space import cnn_space, describe, narrowed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ModelOptions:
+class RecipeOptions:
     """Of train.py's own options, those that a recipe may hold."""
 
-    model: Literal["cnn"] = option("cnn", "the architecture")
     evaluate_on: str | None = option(None, "goes into best.yaml as it is; the search looks at validation only")
 
 
 GROUPS = {
     "search": SearchOptions,
-    "model": ModelOptions,
-    **{title: group for title, group in train.GROUPS.items() if title != "run"},
+    "recipe": RecipeOptions,
+    **{title: group for title, group in train_options.GROUPS.items() if title != "run"},
 }
 DESCRIPTION = (
     "Searches the CNN's hyperparameters at random, judging by validation loss. An option that is given here, or by "

@@ -1,7 +1,6 @@
 """The callbacks of every run: metrics, weights, TensorBoard, early stopping, plateau. Keras' own where it has them."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -10,6 +9,8 @@ from base import files
 from base.errors import require
 from models.training.options import TrainingOptions
 from models.training.run_directory import RunDirectory
+
+_NORM = "gradient_norm/"
 
 
 class MetricsFile(keras.callbacks.Callback):
@@ -23,7 +24,9 @@ class MetricsFile(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Writes a line; epochs are counted from 1."""
-        self._run.append_metrics({"epoch": epoch + 1, **logs})
+        norms = {name.removeprefix(_NORM): value for name, value in logs.items() if name.startswith(_NORM)}
+        others = {name: value for name, value in logs.items() if not name.startswith(_NORM)}
+        self._run.append_metrics({"epoch": epoch + 1, **others, "gradient_norms": norms})
 
 
 class WeightFiles(keras.callbacks.Callback):
@@ -69,25 +72,6 @@ class RefuseNonFiniteLoss(keras.callbacks.Callback):
             loss=logs["loss"],
             do="Lower --learning-rate, or look at the data.",
         )
-
-
-class EndOnSignal(keras.callbacks.Callback):
-    """Ends training between two calls of the compiled loop.
-
-    An exception raised by a signal's handler while TensorFlow calls back into Python can abort the process.
-
-    Args:
-        received: The signals that have come, as `base.signals.held_back` yields them.
-    """
-
-    def __init__(self, received: Sequence[int]) -> None:
-        super().__init__()
-        self._received = received
-
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Leaves the loop; the signal itself, which acts next, says how the command ends."""
-        if self._received:
-            raise KeyboardInterrupt
 
 
 def standard_callbacks(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from base import files
+from base.errors import require
 from models.training.snapshot import Snapshot
 
 _NAME = re.compile(r"step-(\d+)\.npz")
@@ -21,11 +22,15 @@ class CheckpointFolder:
     Args:
         path: The folder; made when the first one is saved.
         keep: How many stay.
+        fingerprint: Of the run that they are to be of; None: of any.
         warn: Told what went wrong and could be survived.
     """
 
-    def __init__(self, path: Path, *, keep: int = 2, warn: Callable[[str], None] = print) -> None:
+    def __init__(
+        self, path: Path, *, keep: int = 2, fingerprint: str | None = None, warn: Callable[[str], None] = print
+    ) -> None:
         self.path = Path(path)
+        self._fingerprint = fingerprint
         self._keep = keep
         self._warn = warn
 
@@ -37,10 +42,10 @@ class CheckpointFolder:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         target = self.path / f"step-{snapshot.step:09d}.npz"
-        facts = np.frombuffer(json.dumps(snapshot.facts()).encode(), np.uint8)
+        facts = json.dumps({**snapshot.facts(), "fingerprint": self._fingerprint})
         try:
             with files.whole_file(target, suffix=".npz") as temporary:
-                np.savez(temporary, **{_FACTS: facts}, **snapshot.arrays)
+                np.savez(temporary, **{_FACTS: np.frombuffer(facts.encode(), np.uint8)}, **snapshot.arrays)
         except OSError as error:
             self._warn(f"no checkpoint at step {snapshot.step}: {error.strerror or error}; the one before it stays")
             return False
@@ -55,9 +60,17 @@ class CheckpointFolder:
         """
         for path in reversed(self._files()):
             try:
-                return read(path)
+                snapshot, fingerprint = read(path)
             except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
                 self._warn(f"{path} is broken ({error}): going on from the checkpoint before it")
+                continue
+            require(
+                self._fingerprint in (None, fingerprint),
+                f"Expected a checkpoint of this run, its data and its options: {path}",
+                fingerprint=fingerprint,
+                do="Remove it, or begin the run anew with --overwrite.",
+            )
+            return snapshot
         return None
 
     def clear(self) -> None:
@@ -70,8 +83,8 @@ class CheckpointFolder:
         return sorted(path for path in self.path.glob("step-*.npz") if _NAME.fullmatch(path.name))
 
 
-def read(path: Path) -> Snapshot:
-    """Reads one checkpoint; its checksums are checked.
+def read(path: Path) -> tuple[Snapshot, str | None]:
+    """Reads one checkpoint and the fingerprint of its run; its checksums are checked.
 
     Raises:
         OSError, ValueError, KeyError, zipfile.BadZipFile: It can't be read, or is broken.
@@ -79,4 +92,5 @@ def read(path: Path) -> Snapshot:
     with np.load(path, allow_pickle=False) as saved:
         arrays = {name: saved[name] for name in saved.files}
     facts = json.loads(arrays.pop(_FACTS).tobytes())
-    return Snapshot(arrays=arrays, **facts)
+    fingerprint = facts.pop("fingerprint")
+    return Snapshot(arrays=arrays, **facts), fingerprint

@@ -20,6 +20,10 @@ class Feed:
     examples: int
     batch_size: int
 
+    def first_step(self, parts: int) -> "Feed":
+        """Only the first global batch, of so many parts on this worker."""
+        return dataclasses.replace(self, dataset=self.dataset.take(parts), examples=min(self.examples, self.batch_size))
+
     @property
     def steps(self) -> int:
         """Batches that hold every example once."""

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from models.training.checkpoint import CheckpointFolder
+from models.training.options import CheckpointOptions
 from models.training.snapshot import Snapshot
 
 
@@ -12,8 +13,7 @@ class Keeper:
 
     Args:
         folder: Where to.
-        every_steps: Save when so many steps have been made since the last time; 0: not for that reason.
-        every_minutes: The same in minutes.
+        options: When, beside the end of each epoch.
         received: Signals that have come, as `base.signals.held_back` yields them: the run is saved and left by
             `KeyboardInterrupt`. (An exception raised by a signal's handler while TensorFlow calls back into Python can
             abort the process.)
@@ -22,20 +22,19 @@ class Keeper:
     def __init__(
         self,
         folder: CheckpointFolder,
+        options: CheckpointOptions | None = None,
         *,
-        every_steps: int = 0,
-        every_minutes: float = 0.0,
         received: Sequence[int] = (),
     ) -> None:
+        options = options or CheckpointOptions()
         self._folder = folder
-        self._every_steps = every_steps
-        self._every_seconds = 60 * every_minutes
+        self._every_steps, self._every_seconds = options.checkpoint_steps, 60 * options.checkpoint_minutes
         self._received = received
-        self._saved_at, self._saved_step = time.monotonic(), 0
+        self._saved_at, self.saved_step = time.monotonic(), 0
 
     def after_call(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
         """Saves where it is time to; raises `KeyboardInterrupt` where a signal has come."""
-        enough = self._every_steps and step // self._every_steps > self._saved_step // self._every_steps
+        enough = self._every_steps and step // self._every_steps > self.saved_step // self._every_steps
         late = self._every_seconds and time.monotonic() - self._saved_at >= self._every_seconds
         if enough or late or self._received:
             self.save(snapshot())
@@ -54,5 +53,7 @@ class Keeper:
 
     def save(self, snapshot: Snapshot) -> bool:
         """Saves at once; whether it could be done."""
-        self._saved_at, self._saved_step = time.monotonic(), snapshot.step
-        return self._folder.save(snapshot)
+        self._saved_at = time.monotonic()
+        saved = self._folder.save(snapshot)
+        self.saved_step = snapshot.step if saved else self.saved_step
+        return saved

@@ -32,4 +32,9 @@ class LossOptions:
         """
         if self.class_weight == "none":
             return None
+        require(
+            0 not in examples,
+            "Expected training examples of every class for --class-weight balanced",
+            examples=examples,
+        )
         return [sum(examples) / (len(examples) * count) for count in examples]

@@ -32,9 +32,9 @@ class HardwareOptions:
         "auto", "auto: mirrored where there are several GPUs, else single; multi_worker: several machines"
     )
     workers: str | None = option(
-        None, "of multi_worker: host:port,host:port,...; by default those of TF_CONFIG, or of SLURM"
+        None, "of multi_worker: host:port,host:port,...; by default those of TF_CONFIG, or of SLURM", neutral=True
     )
-    worker_index: int | None = option(None, "of multi_worker: which of --workers this process is, from 0")
+    worker_index: int | None = option(None, "of multi_worker: which of --workers this process is, from 0", neutral=True)
     replicas: int | None = option(
         None, "of mirrored: by default one a GPU; without GPUs, N replicas are N logical CPU devices"
     )
@@ -113,7 +113,10 @@ class TrainingOptions:
     batch_size: int = option(64, "global batch of one update, over all replicas")
     epochs: int = option(10, "passes over the training split")
     seed: int = option(0, "of weights, order and dropout")
-    steps_per_call: int = option(0, "steps in one call of the compiled loop; 0: as many as take a fifth of a second")
+    accumulate: int = option(1, "equal parts that a batch is cut into, one after the other: less memory, the same step")
+    steps_per_call: int = option(
+        0, "steps in one call of the compiled loop; 0: as many as take a fifth of a second", neutral=True
+    )
     early_stopping: int = option(0, "stop after so many epochs without a lower validation loss; 0: never")
     reduce_lr_on_plateau: int = option(
         0, "halve the learning rate after so many epochs without a lower validation loss; 0: never"
@@ -123,13 +126,28 @@ class TrainingOptions:
     )
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "epochs"):
-            _at_least(self, name, 1)
+        for name in ("batch_size", "epochs", "accumulate"):
+            at_least(1, self, name)
         for name in ("steps_per_call", "early_stopping", "reduce_lr_on_plateau"):
-            _at_least(self, name, 0)
+            at_least(0, self, name)
         require(0 <= self.seed < 2**31, "Expected --seed from 0 to 2147483647", seed=self.seed)
 
 
-def _at_least(options: TrainingOptions, name: str, least: int) -> None:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CheckpointOptions:
+    """When a run is saved, beside the end of each epoch and a signal that ends it."""
+
+    checkpoint_steps: int = option(0, "save every so many steps; 0: not for that reason", neutral=True)
+    checkpoint_minutes: float = option(10.0, "save every so many minutes; 0: not for that reason", neutral=True)
+    checkpoints: int = option(2, "the last ones that are kept", neutral=True)
+
+    def __post_init__(self) -> None:
+        at_least(0, self, "checkpoint_steps")
+        at_least(0, self, "checkpoint_minutes")
+        at_least(1, self, "checkpoints")
+
+
+def at_least(least: int, options: object, name: str) -> None:
+    """Refuses a smaller value of the option `name`."""
     value = getattr(options, name)
     require(value >= least, f"Expected --{name.replace('_', '-')} of at least {least}", **{name: value})

@@ -9,7 +9,7 @@ from typing import Any
 from base.files import write_text
 from base.options import read_yaml
 from base.page import data_uri, render
-from models.training.diagnosis import diagnose, over_fits_from
+from models.training.diagnosis import Finding, diagnose, over_fits_from
 from models.training.run_directory import RunDirectory
 
 _TEMPLATE = Path(__file__).parent / "report.html.jinja"
@@ -24,25 +24,27 @@ _PICTURES = (
 )
 
 
-def write_report(run: RunDirectory) -> None:
-    """Writes the page from what stands in the run's folder."""
+def write_report(run: RunDirectory) -> list[Finding]:
+    """Writes the page from what stands in the run's folder; returns what is to be said of the curves."""
     rows = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
     environment = json.loads(run.environment.read_text(encoding="utf-8"))
     evaluation = json.loads(run.evaluation.read_text(encoding="utf-8")) if run.evaluation.is_file() else None
     best = best_epoch(rows)
     marks = {"best": best, "over-fitting": over_fits_from(rows)}
+    findings = diagnose(rows, len(environment["classes"]))
     page = render(
         _TEMPLATE,
         name=run.path.name,
         rows=rows,
         best=best,
-        findings=diagnose(rows, len(environment["classes"])),
+        findings=findings,
         pictures={title: picture for title, picture in _pictures(rows, marks) if picture},
         evaluation=evaluation,
         options=read_yaml(run.config),
         environment=environment,
     )
     write_text(run.report, page)
+    return findings
 
 
 def best_epoch(rows: Sequence[Mapping[str, Any]]) -> int | None:

@@ -12,22 +12,24 @@ log.txt            warnings of TensorFlow and others
 model.keras        written last: where it stands, the run is finished
 """
 
+import contextlib
 import json
 import math
 import shutil
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from base import files
 from base.errors import input_error
 from base.options import read_yaml, to_yaml
 
 # In the order of removal: without its model a run is not finished, and without its options it is no run.
+_RESULTS = ("model.keras", "report.html", "evaluation.json")
 _ENTRIES = (
-    "model.keras",
-    "report.html",
-    "evaluation.json",
+    *_RESULTS,
     "checkpoints",
+    "replay",
     "metrics.jsonl",
     "tensorboard",
     "weights",
@@ -99,22 +101,41 @@ class RunDirectory:
         """Warnings of TensorFlow and others."""
         return self.path / "log.txt"
 
-    def is_finished(self, asked: dict[str, Any], data_fingerprint: str, *, overwrite: bool) -> bool:
-        """Whether the very run that is asked for stands here finished.
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes from writing the run during the block.
+
+        Raises:
+            InputError: One does.
+        """
+        lock = self.path.absolute()
+        lock = lock.with_name(f".{lock.name}.lock")  # beside it: the folder may not be there yet
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with files.locked(lock):
+                yield
+        except BlockingIOError:
+            raise input_error(
+                "Expected a --run that no other process is writing", run=str(self.path), do="Wait for it, or stop it."
+            ) from None
+
+    def state(
+        self, asked: Mapping[str, Any], identities: Mapping[str, Any], *, overwrite: bool, longer: bool
+    ) -> Literal["new", "unfinished", "finished"]:
+        """What stands here of the run that is asked for.
 
         Args:
-            asked: The options as the user gave them; those that are None or "auto" agree with whatever the run chose.
-            data_fingerprint: Of the data set.
+            asked: The options as the user gave them, without the neutral ones; those that are None or "auto" agree with
+                whatever the run chose.
+            identities: Names of `environment` -> fingerprints of what the run was made of.
             overwrite: Whether a run of other options may go.
-
-        Returns:
-            True for a finished run of these options; False where the run is to be made.
+            longer: Whether more epochs make the same run, only longer.
 
         Raises:
             InputError: A run of other options or data, or a folder that is no run.
         """
         if not self.path.exists() or (self.path.is_dir() and not _contents(self.path)):
-            return False
+            return "new"
         if not self.path.is_dir() or not self.config.is_file():
             raise input_error(
                 "Expected --run to name a new folder or a run's", run=str(self.path), do="Choose another --run."
@@ -127,47 +148,93 @@ class RunDirectory:
                     also_there=foreign,
                     do="Move them, or choose another --run.",
                 )
-            return False
-        differences = self._differences(asked, data_fingerprint)
-        if differences:
-            raise input_error(
-                f"Expected a run of these options in {self.path}. Differing: {differences}", do=_OVERWRITE
-            )
-        return self.model.is_file()
+            return "new"
+        chosen = self.chosen()
+        more = longer and asked["epochs"] > chosen["epochs"]
+        differences = [
+            f"{name} {chosen.get(name)!r} there, {value!r} asked"
+            for name, value in asked.items()
+            if value not in (None, "auto") and chosen.get(name) != value and not (more and name == "epochs")
+        ]
+        self._require_none(differences + self._other_identities(identities))
+        return "finished" if self.model.is_file() and not more else "unfinished"
 
-    def create(self, config: dict[str, Any], environment: dict[str, Any]) -> None:
+    def chosen(self) -> dict[str, Any]:
+        """The options of the run that stands here, resolved."""
+        return read_yaml(self.config)
+
+    def create(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
         """Makes the folder anew, with its options and environment; what an earlier run left is removed."""
-        for name in _ENTRIES:
+        self._remove(_ENTRIES)
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._describe(config, environment)
+        self.best_weights.parent.mkdir()
+
+    def go_on(
+        self, config: Mapping[str, Any], environment: Mapping[str, Any], *, epochs: int, neutral: Collection[str]
+    ) -> None:
+        """Prepares the folder for a run that goes on: what it had written after its checkpoint goes.
+
+        Args:
+            config: The options, resolved anew.
+            environment: Of this process.
+            epochs: That were done at the checkpoint.
+            neutral: The options that may have changed.
+
+        Raises:
+            InputError: Others have: what was left to Millrace was chosen otherwise here.
+        """
+        chosen = self.chosen()
+        self._require_none(
+            f"{name} {chosen[name]!r} there, {value!r} here"
+            for name, value in config.items()
+            if name in chosen and chosen[name] != value and name not in {*neutral, "epochs"}
+        )
+        self._remove(_RESULTS)
+        if self.metrics.is_file():
+            rows = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
+            files.write_text(self.metrics, "".join(rows[:epochs]))
+        self._describe(config, environment)
+
+    def _describe(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
+        files.write_text(self.config, to_yaml(dict(config)))
+        files.write_json(self.environment, environment)
+
+    def _remove(self, names: Sequence[str]) -> None:
+        for name in names:
             entry = self.path / name
             if entry.is_dir():
                 shutil.rmtree(entry)
             else:
                 entry.unlink(missing_ok=True)
-        self.path.mkdir(parents=True, exist_ok=True)
-        files.write_text(self.config, to_yaml(config))
-        files.write_json(self.environment, environment)
-        self.best_weights.parent.mkdir()
+
+    def _require_none(self, differences: Iterable[str]) -> None:
+        listed = "; ".join(differences)
+        if listed:
+            raise input_error(f"Expected a run of these options in {self.path}. Differing: {listed}", do=_OVERWRITE)
+
+    def _other_identities(self, identities: Mapping[str, Any]) -> list[str]:
+        try:
+            there = json.loads(self.environment.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            there = {}
+        return [
+            f"{name} {there.get(name)} there, {value} asked"
+            for name, value in identities.items()
+            if there.get(name) != value
+        ]
 
     def append_metrics(self, row: dict[str, Any]) -> None:
         """Adds a line to `metrics.jsonl`; what is not finite becomes null, since JSON has no other word for it."""
-        row = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+        row = _spoken(row)
         with self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, allow_nan=False) + "\n")
 
-    def _differences(self, asked: dict[str, Any], data_fingerprint: str) -> str:
-        chosen = read_yaml(self.config)
-        different = [
-            f"{name} {chosen.get(name)!r} there, {value!r} asked"
-            for name, value in asked.items()
-            if value not in (None, "auto") and chosen.get(name) != value
-        ]
-        try:
-            there = json.loads(self.environment.read_text(encoding="utf-8")).get("data_fingerprint")
-        except (OSError, ValueError):
-            there = None
-        if there != data_fingerprint:
-            different.append(f"data set {there} there, {data_fingerprint} asked")
-        return "; ".join(different)
+
+def _spoken(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _spoken(inner) for name, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _contents(path: Path) -> set[str]:

@@ -30,6 +30,11 @@ class ScheduleOptions:
     cycle_start: float = option(0.04, "of one_cycle: the factor at its start")
     cycle_peak: float = option(0.3, "of one_cycle: the share of its length until the factor is 1")
 
+    @property
+    def depends_on_epochs(self) -> bool:
+        """Whether the factor of a step is another one in a longer run."""
+        return self.schedule not in ("constant", "step") and self.schedule_length is None
+
     def __post_init__(self) -> None:
         for name in ("warmup", "schedule_length", "decay_every"):
             value = getattr(self, name)

@@ -36,6 +36,19 @@ class Snapshot:
     history: dict[str, list[float]]
     callbacks: list[dict[str, Any]]
 
+    def passed_on(self, epoch: int, learning_rate: float) -> "Snapshot":
+        """Where another run starts that takes over weights, optimizer and step.
+
+        Args:
+            epoch: That the step falls into, counted from 0.
+            learning_rate: The other run's.
+        """
+        arrays = {name: value for name, value in self.arrays.items() if name.split("/", 1)[0] in _GROUPS}
+        rate = next(name for name in arrays if name.startswith("optimizer/") and name.endswith("/learning_rate"))
+        arrays[rate] = np.asarray(learning_rate, arrays[rate].dtype)
+        sums = {name: np.zeros_like(value) for name, value in self.arrays.items() if name.startswith("sums/")}
+        return Snapshot(arrays=arrays | sums, step=self.step, epoch=epoch, steps_of_epoch=0, history={}, callbacks=[])
+
     def facts(self) -> dict[str, Any]:
         """All but the arrays, as JSON can hold it."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "arrays"}
@@ -69,12 +82,14 @@ def assign(variables: dict[str, keras.Variable], arrays: dict[str, np.ndarray], 
     Raises:
         InputError: They are of another model; `source` is where they come from.
     """
-    _require_same({name: tuple(variable.shape) for name, variable in variables.items()}, arrays, source)
+    require_same(variables, arrays, source)
     for name, variable in variables.items():
         variable.assign(arrays[name])
 
 
-def _require_same(wanted: dict[str, tuple[int, ...]], arrays: dict[str, np.ndarray], source: str) -> None:
+def require_same(variables: dict[str, keras.Variable], arrays: dict[str, np.ndarray], source: str) -> None:
+    """Refuses arrays of other variables; `source` is where they come from."""
+    wanted = {name: tuple(variable.shape) for name, variable in variables.items()}
     there = {name: value.shape for name, value in arrays.items() if name.split("/", 1)[0] in _GROUPS}
     different = [
         f"{_spoken(name)} {there.get(name, 'absent')} there, {wanted.get(name, 'absent')} here"

@@ -25,7 +25,7 @@ from models.training.meter import Meter
 from models.training.objective import Objective
 from models.training.rate_finder import RangeTest, Smoother, rising_rates
 from models.training.saving import compile_with
-from models.training.snapshot import Snapshot, arrays_of, assign, restore_meter, variables_of
+from models.training.snapshot import Snapshot, arrays_of, assign, require_same, restore_meter, variables_of
 from models.training.step import Batch, StepOptions, build_evaluation_step, build_training_step
 from models.training.stopwatch import Stopwatch
 
@@ -92,7 +92,8 @@ class Trainer:
             steps_per_call: Steps in one call of the compiled loop; 0: as many as take a fifth of a second.
             callbacks: Keras' callbacks; the batch callbacks come once a call. Logs hold `loss`, `accuracy`,
                 `learning_rate`, `images_per_second`, `waiting` (share of the time spent waiting for input), with
-                validation `val_loss` and `val_accuracy`, and with mixed_float16 `loss_scale` and `skipped_steps`.
+                validation `val_loss` and `val_accuracy`, with mixed_float16 `loss_scale` and `skipped_steps`, and at an
+                epoch's end `gradient_norm/LAYER`.
             keeper: Saves the run.
             start: Where to go on from; None: at the beginning.
 
@@ -171,6 +172,16 @@ class Trainer:
             losses.append(loss)
         return RangeTest(rates, losses)
 
+    def require_fits(self, start: Snapshot, source: str) -> None:
+        """Refuses a snapshot of another model or optimizer, layer by layer; `source` is where it comes from."""
+        require_same(variables_of(self.model, self.loss_scale), start.arrays, source)
+
+    def settle(self) -> None:
+        """Gives the model the weights that are evaluated: their moving averages, where the optimizer keeps them."""
+        averages = moving_averages(self.model.optimizer) or []
+        for variable, average in zip(self.model.trainable_variables, averages, strict=False):
+            variable.assign(average)
+
     def stopwatch(self, training: Feed) -> Stopwatch:
         """Times the steps of `fit` on a feed of its own."""
         iterator = iter(self._distributed(training.dataset))
@@ -193,9 +204,18 @@ class Trainer:
 
     def _logs(self, meter: Meter, validation: Feed | None) -> dict[str, float]:
         logs = {**meter.logs(), "learning_rate": float(self.model.optimizer.learning_rate.numpy())}
+        logs |= {f"gradient_norm/{layer}": norm for layer, norm in self._gradient_norms(meter).items()}
         if self.loss_scale:
             logs |= {"loss_scale": float(self.loss_scale.scale.numpy()), "skipped_steps": int(meter.sums.skipped)}
         return logs | (self._validation_logs(validation) if validation else {})
+
+    def _gradient_norms(self, meter: Meter) -> dict[str, float]:
+        """By layer, in the model's order."""
+        squares: dict[str, float] = {}
+        for variable, norm in zip(self.model.trainable_variables, meter.gradient_norms(), strict=True):
+            layer = variable.path.rpartition("/")[0]
+            squares[layer] = squares.get(layer, 0.0) + float(norm) ** 2
+        return {layer: math.sqrt(square) for layer, square in squares.items()}
 
     def _explained(self, error: tf.errors.OpError) -> Exception:
         return failures.uncompiled(error, [layer.name for layer in all_layers(self.model)]) or error
@@ -230,7 +250,8 @@ class Trainer:
         assign(variables_of(self.model, self.loss_scale), start.arrays, "the checkpoint")
         restore_meter(meter, start.arrays, start.steps_of_epoch)
         history.history = {name: list(values) for name, values in start.history.items()}
-        history.epoch = list(range(start.epoch))
+        done = len(next(iter(history.history.values()), ()))
+        history.epoch = list(range(start.epoch - done, start.epoch))
         lost = callback_state.restore(callbacks, start.callbacks, start.arrays)
         if lost:
             warnings.warn(f"These callbacks go on without what they knew: {', '.join(lost)}", stacklevel=3)

@@ -2,7 +2,8 @@ import pytest
 
 from base.errors import InputError
 from models.heads import Head
-from models.own_model import build_own_model, is_own, needs_its_file
+from models.model_options import ModelOptions
+from models.own_model import build_own_model, needs_its_file
 
 FILE = """
 import keras
@@ -50,7 +51,7 @@ def test_a_model_of_ones_own_is_built_and_checked(file, function, alone):
     model = build_own_model(f"{file}:{function}", (8, 8, 1), SOFTMAX)
     assert model.built and model.count_params() == 8 * 8 * 3 + 3
     assert needs_its_file(model) is not alone
-    assert is_own(f"{file}:{function}") and not is_own("cnn") and not is_own("VGG16")
+    assert ModelOptions(model=f"{file}:{function}").is_own and not ModelOptions().is_own
 
 
 @pytest.mark.parametrize(

@@ -5,18 +5,10 @@ import numpy as np
 import pytest
 import yaml
 
-from scripts import build_tfrecords, train
-from tests.scripts.test_train import SMALL, write_photos
+from scripts import train
+from tests.scripts.conftest import SMALL
 
 AUGMENT = "light,brightness,cutmix"
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photos")
-    write_photos(folder / "source")
-    assert build_tfrecords.main([str(folder / "source"), "--out", str(folder / "data")]) == 0
-    return folder / "data"
 
 
 def trained(data, run, *arguments):

@@ -13,29 +13,9 @@ import tensorflow as tf
 import yaml
 
 from scripts import build_tfrecords, train
+from tests.scripts.conftest import SMALL, write_photos
 
 ROOT = Path(__file__).parent.parent.parent
-SMALL = ["--image-size", "16", "--blocks", "2", "--filters", "4", "--dense-units", "8", "--batch-size", "16"]
-
-
-def write_photos(folder, classes=("cat", "dog", "owl"), count=24):
-    """JPEGs of differing sizes; a class is a colour under noise."""
-    rng = np.random.default_rng(0)
-    for place, name in enumerate(classes):
-        (folder / name).mkdir(parents=True)
-        for i in range(count):
-            image = rng.integers(0, 90, (20 + i % 5, 24, 3))
-            image[:, :, place] += 120
-            jpeg = tf.io.encode_jpeg(image.astype(np.uint8)).numpy()
-            (folder / name / f"{i}.jpg").write_bytes(jpeg)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photos")
-    write_photos(folder / "source")
-    assert build_tfrecords.main([str(folder / "source"), "--out", str(folder / "data")]) == 0
-    return folder / "data"
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +40,8 @@ def test_photos_become_a_trained_and_evaluated_model(finished, data):
         "weights",
         "evaluation.json",
         "log.txt",
+        "checkpoints",
+        "report.html",
         "model.keras",
     }
     evaluation = json.loads((run / "evaluation.json").read_text())
@@ -179,21 +161,6 @@ def test_nothing_but_the_run_reaches_the_terminal_and_warnings_go_to_the_log(dat
     assert any(line.startswith("epoch 1/1  loss") and "waiting" in line for line in lines)
     assert lines[-1] == f"run: {tmp_path / 'run'}"
     assert "cuda" in (tmp_path / "run" / "log.txt").read_text().lower() or tf.config.list_physical_devices("GPU")
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_run_with_its_exit_code(data, tmp_path, number, code):
-    run = tmp_path / "run"
-    command = [sys.executable, "scripts/train.py", "--data", data, "--run", run, "--epochs", "100000", *SMALL]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
-    deadline = time.monotonic() + 120
-    while not (run / "metrics.jsonl").exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == code
-    assert "Traceback" not in errors
-    assert not (run / "model.keras").exists()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from base.errors import InputError
 from models.training.checkpoint import CheckpointFolder
 from models.training.feed import Feed
 from models.training.keeper import Keeper
+from models.training.options import CheckpointOptions
 
 EVERYTHING = {
     "optimizer": {"optimizer": "adam", "ema": 0.9, "clip_global_norm": 1.0},
@@ -42,7 +43,7 @@ class StopAt(Keeper):
     """Saves and stops after a step, or at an epoch's end; as a signal would make it."""
 
     def __init__(self, folder, step):
-        super().__init__(folder, every_steps=1)
+        super().__init__(folder, CheckpointOptions(checkpoint_steps=1))
         self.step = step
 
     def after_call(self, step, snapshot):
@@ -81,7 +82,7 @@ def test_the_last_checkpoints_are_kept_and_a_broken_one_is_passed_over(make_trai
     warnings = []
     folder = CheckpointFolder(tmp_path, keep=3, warn=warnings.append)
     trainer = make_trainer(1)
-    fit(trainer, task, 1, Keeper(folder, every_steps=4))
+    fit(trainer, task, 1, Keeper(folder, CheckpointOptions(checkpoint_steps=4)))
     steps = [int(path.stem.removeprefix("step-")) for path in sorted(tmp_path.iterdir())]
     assert steps == [13, 16, 19]  # 7 steps an epoch, of 150 examples: 7, 13, 19; and every 4
     newest = tmp_path / "step-000000019.npz"

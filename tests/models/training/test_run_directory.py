@@ -3,28 +3,34 @@ import pytest
 from base.errors import InputError
 from models.training.run_directory import RunDirectory
 
+DATA = {"data_fingerprint": "f"}
 ASKED = {"data": "d", "epochs": 3, "replicas": None, "xla": "auto"}
 RESOLVED = {"data": "d", "epochs": 3, "replicas": 1, "xla": "off"}
+
+
+def state(run, changed=None, identities=DATA, *, overwrite=False, longer=True):
+    return run.state({**ASKED, **(changed or {})}, identities, overwrite=overwrite, longer=longer)
 
 
 @pytest.fixture
 def run(tmp_path):
     run = RunDirectory(tmp_path / "run")
-    run.create(RESOLVED, {"data_fingerprint": "f"})
+    run.create(RESOLVED, DATA)
     return run
 
 
 def test_a_run_is_finished_when_its_model_stands(run):
-    assert not run.is_finished(ASKED, "f", overwrite=False)
+    assert state(run) == "unfinished"
     run.model.touch()
-    assert run.is_finished(ASKED, "f", overwrite=False)
+    assert state(run) == "finished"
 
 
 def test_other_options_and_other_data_are_listed(run):
     run.model.touch()
     with pytest.raises(InputError) as error:
-        run.is_finished({**ASKED, "epochs": 4, "xla": "on"}, "g", overwrite=False)
-    for part in ("epochs 3 there, 4 asked", "xla 'off' there, 'on' asked", "data set f there, g asked", "--overwrite"):
+        state(run, {"epochs": 2, "xla": "on"}, {"data_fingerprint": "g"})
+    listed = ("epochs 3 there, 2 asked", "xla 'off' there, 'on' asked", "data_fingerprint f there, g asked")
+    for part in (*listed, "--overwrite"):
         assert part in str(error.value)
     assert "replicas" not in str(error.value)
 
@@ -32,23 +38,55 @@ def test_other_options_and_other_data_are_listed(run):
 def test_overwrite_makes_the_run_anew_and_removes_what_it_left(run):
     run.model.touch()
     run.append_metrics({"epoch": 1})
-    assert not run.is_finished({**ASKED, "epochs": 4}, "f", overwrite=True)
-    run.create({**RESOLVED, "epochs": 4}, {"data_fingerprint": "f"})
+    assert state(run, {"epochs": 4}, overwrite=True) == "new"
+    run.create({**RESOLVED, "epochs": 4}, DATA)
     assert not run.model.exists() and not run.metrics.exists()
 
 
 def test_overwrite_spares_a_folder_that_holds_anything_else(run):
     (run.path / "thesis.tex").touch()
     with pytest.raises(InputError, match=r"thesis\.tex"):
-        run.is_finished(ASKED, "f", overwrite=True)
+        state(run, overwrite=True)
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_folder_that_is_no_run_is_refused(tmp_path, overwrite):
     (tmp_path / "photo.jpg").touch()
     with pytest.raises(InputError, match="--run"):
-        RunDirectory(tmp_path).is_finished(ASKED, "f", overwrite=overwrite)
+        state(RunDirectory(tmp_path), overwrite=overwrite)
 
 
 def test_an_empty_folder_is_taken(tmp_path):
-    assert not RunDirectory(tmp_path).is_finished(ASKED, "f", overwrite=False)
+    assert state(RunDirectory(tmp_path)) == "new"
+
+
+def test_more_epochs_make_a_finished_run_an_unfinished_one_where_they_change_nothing_before(run):
+    run.model.touch()
+    assert state(run, {"epochs": 4}) == "unfinished"
+    for changed, longer in (({"epochs": 4}, False), ({"epochs": 2}, True)):
+        with pytest.raises(InputError, match="epochs 3 there"):
+            state(run, changed, longer=longer)
+
+
+def test_a_run_that_goes_on_loses_what_came_after_its_checkpoint(run):
+    for epoch in (1, 2, 3):
+        run.append_metrics({"epoch": epoch})
+    run.model.touch()
+    run.go_on({**RESOLVED, "epochs": 5}, DATA, epochs=2, neutral=[])
+    assert run.metrics.read_text().splitlines() == ['{"epoch": 1}', '{"epoch": 2}']
+    assert run.chosen()["epochs"] == 5 and not run.model.exists()
+
+
+def test_a_run_does_not_go_on_where_its_choices_came_out_otherwise(run):
+    with pytest.raises(InputError, match="replicas 1 there, 2 here"):
+        run.go_on({**RESOLVED, "replicas": 2}, DATA, epochs=0, neutral=[])
+    run.go_on({**RESOLVED, "replicas": 2}, DATA, epochs=0, neutral=["replicas"])
+
+
+def test_a_second_process_is_kept_out(run):
+    with run.locked():
+        with pytest.raises(InputError, match="no other process"), RunDirectory(run.path).locked():
+            pass
+    with RunDirectory(run.path).locked():
+        pass
+    assert {p.name for p in run.path.parent.iterdir()} == {"run"}

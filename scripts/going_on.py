@@ -1,0 +1,83 @@
+"""How a run that was stopped goes on: with its own choices, from its newest checkpoint. Free of TensorFlow."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from base.errors import require
+from base.options import neutral_names, to_dict
+from models.training.run_directory import RunDirectory
+from pipelines.manifest import Manifest
+
+if TYPE_CHECKING:
+    from models.training.snapshot import Snapshot
+    from scripts.training import Training
+
+# What the state of the machine decides anew. Where it leads to other numbers, the run refuses to go on.
+_DECIDED_ANEW = ("cache", "memory_budget")
+
+
+def asked_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that a run's numbers depend on, as the user gave them."""
+    neutral = neutral_names(options.values())
+    return {name: value for name, value in to_dict(*options.values()).items() if name not in neutral}
+
+
+def identities_of(options: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
+    """Fingerprints of the files that a run's numbers depend on, under their names in `environment.json`."""
+    path = options["model"].model.rpartition(":")[0] if options["model"].is_own else ""
+    own = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16] if Path(path).is_file() else None
+    return {"data_fingerprint": manifest.fingerprint, "model_file_fingerprint": own}
+
+
+def adopted(options: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Options in which what is left to Millrace (None, "auto") is as the run has chosen it: threads, sizes, ..."""
+    return {
+        title: dataclasses.replace(
+            group,
+            **{
+                field.name: _value(chosen[field.name])
+                for field in dataclasses.fields(group)
+                if getattr(group, field.name) in (None, "auto")
+                and field.name in chosen
+                and field.name not in _DECIDED_ANEW
+                and not field.metadata["neutral"]
+            },
+        )
+        for title, group in options.items()
+    }
+
+
+def fingerprint_of(config: Mapping[str, Any], identities: Mapping[str, Any], neutral: set[str]) -> str:
+    """Of all that a run's numbers depend on but how long it is: what its checkpoints are marked with."""
+    facts = {name: value for name, value in config.items() if name not in neutral | {"epochs"}}
+    text = json.dumps([facts, dict(identities)], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def taken_over(options: Mapping[str, Any], training: "Training") -> "Snapshot | None":
+    """Where a run starts that takes over weights, optimizer and step of `--start-from`; None: it begins.
+
+    Its learning rate is its own, and so are its callbacks; its first epoch is what is left of the one it comes into.
+    """
+    source = options["run"].start_from
+    if source is None:
+        return None
+    from models.training.checkpoint import CheckpointFolder
+
+    snapshot = CheckpointFolder(RunDirectory(Path(source)).checkpoints).load_newest()
+    require(snapshot is not None, "Expected --start-from to name a run with a checkpoint", start_from=source)
+    feed = training.training_feed()
+    epoch = next(number for number in range(2**62) if feed.steps_until(number) > snapshot.step)
+    epochs = options["training"].epochs
+    require(epoch < epochs, f"Expected --epochs above {epoch}, which {source} has done", epochs=epochs)
+    start = snapshot.passed_on(epoch, float(training.model.optimizer.learning_rate.numpy()))
+    training.trainer.require_fits(start, f"the newest checkpoint of {source}")
+    return start
+
+
+def _value(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

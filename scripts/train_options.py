@@ -1,0 +1,84 @@
+"""What `train.py` can be told, and with it every command that takes its recipes. Free of TensorFlow."""
+
+import dataclasses
+import typing
+
+from base.errors import require
+from base.options import option
+from models.cnn_options import CNNOptions
+from models.heads import HeadOptions
+from models.model_options import ModelOptions
+from models.training.loss_options import LossOptions
+from models.training.options import CheckpointOptions, HardwareOptions, OptimizerOptions, TrainingOptions
+from models.training.schedules import ScheduleOptions
+from pipelines.augment.generator_options import GeneratorOptions
+from pipelines.augment.options import AugmentOptions
+from pipelines.input_options import InputOptions
+from pipelines.reader_options import ReaderOptions
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What to train on, where to, and how it is judged."""
+
+    data: str = option(help="a dataset folder, made by build_tfrecords.py", neutral=True)
+    run: str | None = option(None, "the run's folder; the same command again goes on with it", neutral=True)
+    evaluate_on: str | None = option(
+        None, "the split that judges: by default test, else validation; none: no evaluation"
+    )
+    start_from: str | None = option(None, "the folder of another run, whose weights, optimizer and step are taken over")
+    overwrite: bool = option(False, "replace a run of other options", neutral=True)
+    synthetic: bool = option(
+        False, "constant batches of random pixels in place of the data, nothing is evaluated: how fast it could be"
+    )
+    dry_run: bool = option(
+        False, "train, evaluate and save a step, and remove it all again: would the run work?", neutral=True
+    )
+    find_lr: str | None = option(
+        None, "a range test of the learning rate in place of the run; its curve becomes this .png file", neutral=True
+    )
+    replay: bool = option(False, "of a run that met a loss that is no number: show that step again", neutral=True)
+
+    def __post_init__(self) -> None:
+        modes = [name for name in ("dry_run", "find_lr", "replay") if getattr(self, name)]
+        require(len(modes) <= 1, "Expected one of --dry-run, --find-lr and --replay", received=modes)
+        require(self.run is not None or modes in (["dry_run"], ["find_lr"]), "Expected --run (the run's folder)")
+        require(
+            self.find_lr is None or self.find_lr.endswith(".png"),
+            "Expected --find-lr to name a .png file",
+            find_lr=self.find_lr,
+        )
+
+
+GROUPS = {
+    "run": RunOptions,
+    "model": ModelOptions,
+    "input": InputOptions,
+    "reading": ReaderOptions,
+    "augmentation": AugmentOptions,
+    "generator": GeneratorOptions,
+    "cnn": CNNOptions,
+    "head": HeadOptions,
+    "loss": LossOptions,
+    "optimizer": OptimizerOptions,
+    "schedule": ScheduleOptions,
+    "training": TrainingOptions,
+    "checkpoints": CheckpointOptions,
+    "hardware": HardwareOptions,
+}
+
+
+def recipe_groups(own: type) -> dict[str, type]:
+    """The option groups of another command that takes train.py's recipes, and what a run's config.yaml says.
+
+    Args:
+        own: The command's own options; of those that concern the run alone, what it does not have goes unused.
+    """
+    kinds, known = typing.get_type_hints(RunOptions), {field.name for field in dataclasses.fields(own)}
+    unused = [
+        (field.name, kinds[field.name] | None, option(None, "of train.py; goes unused"))
+        for field in dataclasses.fields(RunOptions)
+        if field.name not in known
+    ]
+    unused_options = dataclasses.make_dataclass("UnusedOptions", unused, frozen=True, kw_only=True)
+    return {"of the run": unused_options, **{title: group for title, group in GROUPS.items() if title != "run"}}

@@ -35,19 +35,17 @@ def identities_of(options: Mapping[str, Any], manifest: Manifest) -> dict[str, A
 
 def adopted(options: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Options in which what is left to Millrace (None, "auto") is as the run has chosen it: threads, sizes, ..."""
+    return {title: dataclasses.replace(group, **_left_open(group, chosen)) for title, group in options.items()}
+
+
+def _left_open(group: Any, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """What `chosen` has for the fields of an options instance that are None or "auto"."""
     return {
-        title: dataclasses.replace(
-            group,
-            **{
-                field.name: _value(chosen[field.name])
-                for field in dataclasses.fields(group)
-                if getattr(group, field.name) in (None, "auto")
-                and field.name in chosen
-                and field.name not in _DECIDED_ANEW
-                and not field.metadata["neutral"]
-            },
-        )
-        for title, group in options.items()
+        field.name: tuple(value) if isinstance(value, list) else value
+        for field in dataclasses.fields(group)
+        if getattr(group, field.name) in (None, "auto") and not field.metadata["neutral"]
+        for value in [chosen.get(field.name)]
+        if value is not None and field.name not in _DECIDED_ANEW
     }
 
 
@@ -77,7 +75,3 @@ def taken_over(options: Mapping[str, Any], training: "Training") -> "Snapshot | 
     start = snapshot.passed_on(epoch, float(training.model.optimizer.learning_rate.numpy()))
     training.trainer.require_fits(start, f"the newest checkpoint of {source}")
     return start
-
-
-def _value(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

@@ -117,7 +117,7 @@ class Job:
                 training.trainer.fit(
                     training.training_feed(start.step if start else 0),
                     validation,
-                    epochs=chosen.epochs,
+                    epochs=training.epochs,
                     steps_per_call=chosen.steps_per_call,
                     callbacks=[progress, verdict, *callbacks],
                     keeper=keeper,

@@ -29,6 +29,11 @@ class Training:
     trainer: Trainer
     only_a_step: bool = False  # of training, and of each evaluation
 
+    @property
+    def epochs(self) -> int:
+        """That are trained."""
+        return 1 if self.only_a_step else self.setting.options["training"].epochs
+
     def cut_to_a_step(self) -> "Training":
         """Of everything."""
         return dataclasses.replace(self, only_a_step=True)

@@ -15,6 +15,8 @@ class Progress(keras.callbacks.Callback):
         console: Where to.
     """
 
+    stateless = True
+
     def __init__(self, console: Console) -> None:
         super().__init__()
         self._console = console
@@ -23,7 +25,7 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Starts the clock."""
-        self._started = time.perf_counter()
+        self._started, self._first = time.perf_counter(), None
         if self._live:
             self._live.start()
 
@@ -31,11 +33,15 @@ class Progress(keras.callbacks.Callback):
         """Takes the epoch's number."""
         self._epoch = epoch
 
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        """Notes where the run starts, which is not at 0 where it goes on."""
+        self._first = batch if self._first is None else self._first
+
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Renews the live line."""
         if self._live:
             done, steps = batch + 1, self.params["steps"]
-            eta = (time.perf_counter() - self._started) / done * (steps - done)
+            eta = (time.perf_counter() - self._started) / (done - self._first) * (steps - done)
             self._live.update(Text(f"{self._head()}  step {done}/{steps}  {_measures(logs)}  ETA {_clock(eta)}"))
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:

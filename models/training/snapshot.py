@@ -26,7 +26,7 @@ class Snapshot:
             evaluation and its callbacks are done too.
         steps_of_epoch: Steps done since that epoch's start.
         history: Keras' logs of each epoch that is done.
-        callbacks: The states of callbacks, see `callback_state`.
+        callbacks: The states of callbacks, see `callback_state`; None: they begin anew.
     """
 
     arrays: dict[str, np.ndarray]
@@ -34,7 +34,7 @@ class Snapshot:
     epoch: int
     steps_of_epoch: int
     history: dict[str, list[float]]
-    callbacks: list[dict[str, Any]]
+    callbacks: list[dict[str, Any]] | None
 
     def passed_on(self, epoch: int, learning_rate: float) -> "Snapshot":
         """Where another run starts that takes over weights, optimizer and step.
@@ -47,7 +47,7 @@ class Snapshot:
         rate = next(name for name in arrays if name.startswith("optimizer/") and name.endswith("/learning_rate"))
         arrays[rate] = np.asarray(learning_rate, arrays[rate].dtype)
         sums = {name: np.zeros_like(value) for name, value in self.arrays.items() if name.startswith("sums/")}
-        return Snapshot(arrays=arrays | sums, step=self.step, epoch=epoch, steps_of_epoch=0, history={}, callbacks=[])
+        return Snapshot(arrays=arrays | sums, step=self.step, epoch=epoch, steps_of_epoch=0, history={}, callbacks=None)
 
     def facts(self) -> dict[str, Any]:
         """All but the arrays, as JSON can hold it."""

@@ -252,7 +252,7 @@ class Trainer:
         history.history = {name: list(values) for name, values in start.history.items()}
         done = len(next(iter(history.history.values()), ()))
         history.epoch = list(range(start.epoch - done, start.epoch))
-        lost = callback_state.restore(callbacks, start.callbacks, start.arrays)
+        lost = callback_state.restore(callbacks, start.callbacks, start.arrays) if start.callbacks is not None else []
         if lost:
             warnings.warn(f"These callbacks go on without what they knew: {', '.join(lost)}", stacklevel=3)
 

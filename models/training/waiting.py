@@ -18,6 +18,8 @@ class WaitingVerdict(keras.callbacks.Callback):
         likely: What input is likely to be slow for; "": not known.
     """
 
+    stateless = True
+
     def __init__(self, console: Console, command: str, likely: str = "") -> None:
         super().__init__()
         self._console = console

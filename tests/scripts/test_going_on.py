@@ -1,4 +1,4 @@
-"""A run that is stopped, whatever stops it, goes on with the same command and ends with the bits of an undisturbed one."""
+"""A run that is stopped goes on with the same command, and ends with the bits of an undisturbed one."""
 
 import json
 import os
@@ -67,7 +67,6 @@ def test_a_run_killed_at_random_moments_ends_with_the_bits_of_an_undisturbed_one
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_the_run_within_an_epoch_and_the_same_command_goes_on(data, tmp_path, number, code):
-    # 40 steps a call, epochs of 1000: the signal comes within one.
     run, arguments = tmp_path / "run", [*SMALL, "--epochs", "100000", "--steps-per-call", "2"]
     process = start(data, run, *arguments)
     while not (run / "metrics.jsonl").exists() and process.poll() is None:

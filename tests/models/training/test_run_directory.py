@@ -84,9 +84,8 @@ def test_a_run_does_not_go_on_where_its_choices_came_out_otherwise(run):
 
 
 def test_a_second_process_is_kept_out(run):
-    with run.locked():
-        with pytest.raises(InputError, match="no other process"), RunDirectory(run.path).locked():
-            pass
+    with run.locked(), pytest.raises(InputError, match="no other process"), RunDirectory(run.path).locked():
+        pass
     with RunDirectory(run.path).locked():
         pass
     assert {p.name for p in run.path.parent.iterdir()} == {"run"}

@@ -2,6 +2,7 @@
 
 import importlib.util
 import inspect
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -43,6 +44,7 @@ def build_own_model(
         ) from error
     require(isinstance(model, keras.Model), f"Expected {where} to return a keras.Model", returned=type(model).__name__)
     _check(model, where, input_shape, head)
+    _require_savable(model, where)
     if standardisation == DEFAULT:
         return model
     image = keras.Input(input_shape, name="image")
@@ -67,6 +69,18 @@ def _function(path: Path, name: str) -> Callable[..., Any]:
         there = [n for n, value in vars(module).items() if inspect.isfunction(value) and value.__module__ == path.stem]
         raise input_error(f"Expected a function in {path}", function=name, there=there)
     return function
+
+
+def _require_savable(model: keras.Model, where: str) -> None:
+    """Before hours are spent on a model that can't be written: Keras makes no config of a class with arguments."""
+    try:
+        keras.saving.serialize_keras_object(model)
+    except (NotImplementedError, TypeError, ValueError) as error:
+        match = re.search(r"Object (\w+) was created", str(error))
+        raise input_error(
+            f"Expected of {where} a model that Keras can save",
+            do=f"Give {match[1] if match else 'its classes'} a get_config() that returns the arguments of __init__.",
+        ) from None
 
 
 def _check(model: keras.Model, where: str, input_shape: tuple[int, int, int], head: Head) -> None:

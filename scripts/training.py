@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from models.own_model import needs_its_file
 from models.standardise import Standardisation
 from models.training.feed import Feed
 from models.training.trainer import Trainer
@@ -57,8 +58,11 @@ class Training:
 
     def really_on(self) -> dict[str, str]:
         """Title -> what is really on, for the start of a run."""
+        which = self.setting.options["model"]
+        needed = "; model.keras needs it to be loaded" if which.is_own and needs_its_file(self.model) else ""
         return {
             **self.setting.hardware.describe(),
+            "model": f"{which.model}{needed}",
             **({"data": feeds.SYNTHETIC} if self.setting.synthetic else self.data.describe()),
             "augmentation": assembly.describe_augmentation(self.setting),
             "standardised": self.standardisation.describe(),

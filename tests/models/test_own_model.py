@@ -19,7 +19,14 @@ class Mine(keras.Model):
     def call(self, x, training=False):
         return self.dense(self.flat(keras.ops.cast(x, "float32") / 255))
 
+class Savable(Mine):
+    def get_config(self):
+        return {"outputs": self.dense.units}
+
 def subclassed(shape, outputs):
+    return Savable(outputs)
+
+def unsavable(shape, outputs):
     return Mine(outputs)
 
 def logits(shape, outputs):
@@ -59,6 +66,7 @@ def test_a_model_of_ones_own_is_built_and_checked(file, function, alone):
     [
         ("missing", ["missing", "sequential"]),
         ("logits", ["probabilities", "softmax"]),
+        ("unsavable", ["Mine", "get_config"]),
         ("too_many", ["[B, 3]", "[2, 4]"]),
         ("nothing", ["keras.Model", "NoneType"]),
         ("broken", ["TypeError", "image shape"]),

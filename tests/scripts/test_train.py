@@ -1,7 +1,9 @@
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import keras
@@ -79,9 +81,9 @@ def test_the_same_finished_command_reports_its_result_and_another_is_refused(fin
     before = (run / "model.keras").stat().st_mtime_ns
     assert train.main(argv) == 0
     assert "test accuracy" in capsys.readouterr().out
-    assert train.main([*argv, "--epochs", "9"]) == 2
+    assert train.main([*argv, "--learning-rate", "0.02"]) == 2
     error = capsys.readouterr().err
-    assert "epochs 8 there, 9 asked" in error and error.count("\n") == 1
+    assert "learning_rate 0.01 there, 0.02 asked" in error and error.count("\n") == 1
     assert (run / "model.keras").stat().st_mtime_ns == before
 
 
@@ -179,6 +181,21 @@ def test_nothing_but_the_run_reaches_the_terminal_and_warnings_go_to_the_log(dat
         (["--zoom-range", "[0.8, 1, 1.2]"], "--zoom-range"),
         (["--rotation-range", "9", "--augment", "light"], "--augment"),
         (["--zca-whitening", "--image-size", "37"], "--zca-whitening"),
+        (["--schedule", "cosine", "--schedule-length", "11"], "--schedule-length"),
+        (["--schedule", "cosine", "--schedule-length", "2", "--warmup", "2"], "--warmup"),
+        (["--schedule", "cosinus"], "'cosine'"),
+        (["--optimizer", "adamax2"], "'adamax'"),
+        (["--accumulate", "3"], "--accumulate"),
+        (["--model", "vgg.py"], "path/to/file.py:function"),
+        (["--model", "nowhere/vgg.py:build"], "nowhere/vgg.py"),
+        (["--model", f"{__file__}:no_such_function"], "no_such_function"),
+        (["--model", f"{__file__}:rows"], "TypeError"),
+        (["--start-from", "nowhere"], "--start-from"),
+        (["--dry-run", "--replay"], "--dry-run"),
+        (["--sync-batch-norm", "--xla", "on", "--strategy", "mirrored", "--replicas", "2"], "--sync-batch-norm"),
+        (["--strategy", "multi_worker"], "TF_CONFIG"),
+        (["--strategy", "multi_worker", "--workers", "localhost"], "--worker-index"),
+        (["--strategy", "multi_worker", "--workers", "localhost:x", "--worker-index", "0"], "host:port"),
     ],
 )
 def test_bad_options_are_one_line_that_names_them_and_leave_nothing(data, tmp_path, capsys, arguments, named):
@@ -251,3 +268,89 @@ def test_a_balanced_run_says_how_often_examples_repeat_and_an_epoch_holds_all_cl
     argv = ["--data", str(data), "--run", str(run), "--sampling", "balanced", "--epochs", "1", *SMALL]
     assert train.main(argv) == 0
     assert "smallest class comes 2.0 times" in capsys.readouterr().out
+
+
+OWN = """
+import keras
+
+class Net(keras.Model):
+    def __init__(self, outputs):
+        super().__init__()
+        self.outputs_wanted = outputs
+        self.inner = keras.Sequential([
+            keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(4, 3, activation="relu"),
+            keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(outputs, activation="softmax", dtype="float32")])
+    def call(self, x, training=False):
+        return self.inner(x, training=training)
+    def get_config(self):
+        return {"outputs": self.outputs_wanted}
+
+def net(shape, outputs):
+    return Net(outputs)
+
+def functional(shape, outputs):
+    image = keras.Input(shape)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, activation="relu")(image))
+    return keras.Model(image, keras.layers.Dense(outputs, activation="softmax", dtype="float32")(x))
+"""
+
+
+def test_a_model_of_ones_own_is_trained_by_the_same_engine_and_its_file_is_part_of_the_run(data, tmp_path, capsys):
+    (tmp_path / "own.py").write_text(OWN)
+    argv = ["--data", str(data), *SMALL, "--optimizer", "sgd", "--precision", "float64"]
+    for function, needs in (("net", True), ("functional", False)):
+        own = ["--model", f"{tmp_path / 'own.py'}:{function}"]
+        runs = []
+        for replicas in ("1", "2"):
+            run = tmp_path / f"{function}{replicas}"
+            mirrored = ["--strategy", "mirrored", "--replicas", "2"] if replicas == "2" else []
+            assert train.main([*argv, *own, *mirrored, "--run", str(run), "--epochs", "2"]) == 0
+            assert ("model.keras needs it to be loaded" in capsys.readouterr().out) is needs
+            assert (run / "model.keras").is_file()
+            saved = np.load(sorted((run / "checkpoints").iterdir())[-1])
+            runs.append([saved[name] for name in sorted(saved.files) if name.startswith("model/")])
+        for a, b in zip(*runs, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9)
+    (tmp_path / "own.py").write_text(OWN.replace("Conv2D(4, 3", "Conv2D(4, 5"))
+    assert train.main([*argv, *own, "--run", str(tmp_path / "functional1"), "--epochs", "3"]) == 2
+    assert "model_file_fingerprint" in capsys.readouterr().err
+
+
+def test_a_run_that_another_process_writes_is_refused(data, tmp_path, capsys):
+    run = tmp_path / "run"
+    command = [sys.executable, "scripts/train.py", "--data", data, "--run", run, "--epochs", "100000", *SMALL]
+    process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, cwd=ROOT)
+    while not (run / "config.yaml").exists() and process.poll() is None:
+        time.sleep(0.05)
+    assert train.main(["--data", str(data), "--run", str(run), "--epochs", "100000", *SMALL]) == 2
+    error = capsys.readouterr().err
+    assert "no other process" in error and error.count("\n") == 1
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ("{worker", "TF_CONFIG"),
+        (json.dumps({"cluster": {"worker": ["localhost:1"]}, "task": {"type": "worker", "index": 1}}), "TF_CONFIG"),
+        (json.dumps({"cluster": {"chief": ["localhost:1"]}, "task": {"type": "chief", "index": 0}}), "TF_CONFIG"),
+    ],
+)
+def test_a_cluster_that_cannot_be_made_out_is_one_line(data, tmp_path, monkeypatch, capsys, config, named):
+    monkeypatch.setenv("TF_CONFIG", config)
+    argv = ["--data", str(data), "--run", str(tmp_path / "run"), "--strategy", "multi_worker", *SMALL]
+    assert train.main(argv) == 2
+    error = capsys.readouterr().err
+    assert named in error and error.count("\n") == 1 and not (tmp_path / "run").exists()
+
+
+def test_a_port_that_is_taken_is_one_line(data, tmp_path, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        argv = ["--data", str(data), "--run", str(tmp_path / "run"), "--strategy", "multi_worker", *SMALL]
+        assert train.main([*argv, "--workers", f"{address},127.0.0.1:1", "--worker-index", "0"]) == 2
+    error = capsys.readouterr().err
+    assert address in error and error.count("\n") == 1 and not (tmp_path / "run").exists()

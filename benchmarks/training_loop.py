@@ -85,7 +85,7 @@ def _millrace(
 ) -> Callable[[], None]:
     model, head = _model(options)
     compile_model(model, head, keras.optimizers.Adam())
-    trainer = Trainer(model, head, machine)
+    trainer = Trainer(model, head=head, hardware=machine)
     feed = Feed(
         dataset=_batches(images, labels, options.batch_size),
         examples=len(images),

@@ -163,8 +163,8 @@ def build_trainer(setting: Setting, model: keras.Model, augment: Any, factors: n
     loss, counts = setting.options["loss"], setting.manifest.splits["train"].examples_per_class
     return Trainer(
         model,
-        setting.head,
-        setting.hardware,
+        head=setting.head,
+        hardware=setting.hardware,
         objective=Objective(setting.head, loss, loss.class_weights(counts)),
         step=StepOptions(accumulate=setting.options["training"].accumulate, factors=factors),
         augment=augment,

@@ -11,7 +11,6 @@ import tensorflow as tf
 from models.training.feed import Feed
 from models.training.hardware import available_cores
 from models.training.stopwatch import Timing
-from models.training.trainer import Trainer
 from pipelines import resident
 from pipelines.augment.augmentation import host_crop
 from pipelines.budget import Budget, available_memory
@@ -99,7 +98,7 @@ class Examination:
         """A short real training, in turn with constant batches: what was seen, and the timing of the latter."""
         model = assembly.build_model(self._setting)
         augment = None if self._on_host else self._augmentation
-        trainer = Trainer(model, self._setting.head, self.hardware, augment=augment)
+        trainer = assembly.build_trainer(self._setting, model, augment)
         watches = trainer.stopwatch(self._feed), trainer.stopwatch(self._constant(augmented=self._on_host))
         seconds, rounds, ends = self._seconds / 5 / _ROUNDS, [], time.perf_counter() + self._seconds / 2
         while not rounds or len(rounds) < _ROUNDS and time.perf_counter() < ends:

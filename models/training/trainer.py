@@ -12,10 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from models.heads import Head
-from models.training import callback_state, failures
+from models.training import callback_state, datasets, failures
 from models.training.failures import NotFinite, PeerLost
 from models.training.feed import Feed
-from models.training.hardware import Hardware
+from models.training.hardware import Hardware, prepare
 from models.training.keeper import Keeper
 from models.training.keras_internals import all_layers, build_metrics, moving_averages
 from models.training.loop import Result, build_evaluation_loop, build_training_loop, memory_of
@@ -23,6 +23,7 @@ from models.training.loss_options import LossOptions
 from models.training.loss_scale import LossScale
 from models.training.meter import Meter
 from models.training.objective import Objective
+from models.training.options import HardwareOptions
 from models.training.rate_finder import RangeTest, Smoother, rising_rates
 from models.training.saving import compile_with
 from models.training.snapshot import Snapshot, arrays_of, assign, require_same, restore_meter, variables_of
@@ -37,9 +38,10 @@ class Trainer:
     """Trains and evaluates one compiled model on one hardware; Keras' callbacks work.
 
     Args:
-        model: From pixels to outputs, made under the strategy's scope; see `compile_model`.
-        head: The model's head.
-        hardware: What it runs on.
+        model: From pixels to outputs, made under the strategy's scope.
+        optimizer: Of Keras; None: the model is compiled already, see `compile_model`.
+        head: The model's head; by default what its number of outputs says: softmax, or one sigmoid unit.
+        hardware: What it runs on; by default one device.
         objective: What is minimised; by default the head's loss.
         step: How the step is put together; whether XLA compiles it is the hardware's to say.
         augment: Of training batches, in the compiled step: a pure function from a batch to a batch.
@@ -48,17 +50,22 @@ class Trainer:
     def __init__(
         self,
         model: keras.Model,
-        head: Head,
-        hardware: Hardware,
+        optimizer: keras.optimizers.Optimizer | None = None,
+        head: Head | None = None,
+        hardware: Hardware | None = None,
         *,
         objective: Objective | None = None,
         step: StepOptions | None = None,
         augment: Callable[[Batch], Batch] | None = None,
     ) -> None:
+        head = head or head_of(model)
+        hardware = hardware or prepare(HardwareOptions(strategy="single"))
         self.model = model
         self.hardware = hardware
         self.strategy = hardware.strategy
         with self.strategy.scope():
+            if optimizer is not None:  # made anew: its variables are to be the strategy's
+                compile_model(model, head, type(optimizer).from_config(optimizer.get_config()))
             self.loss_scale = LossScale() if hardware.precision == "mixed_float16" else None
         objective = objective or Objective(head, LossOptions())
         options = dataclasses.replace(step or StepOptions(), xla=hardware.xla, synchronized=hardware.synchronized)
@@ -74,10 +81,10 @@ class Trainer:
 
     def fit(
         self,
-        training: Feed,
-        validation: Feed | None = None,
+        training: Feed | tf.data.Dataset,
+        validation: Feed | tf.data.Dataset | None = None,
         *,
-        epochs: int,
+        epochs: int = 1,
         steps_per_call: int = 0,
         callbacks: Sequence[keras.callbacks.Callback] = (),
         keeper: Keeper | None = None,
@@ -86,8 +93,9 @@ class Trainer:
         """Trains, evaluating on `validation` after each epoch.
 
         Args:
-            training: An endless feed, from the step on that the run starts at.
-            validation: A feed of every example once, or None.
+            training: An endless feed, from the step on that the run starts at; or a finite dataset of batches (image,
+                label) at the run's start.
+            validation: A feed of every example once, such a dataset, or None.
             epochs: Passes over the training split, those before `start` included.
             steps_per_call: Steps in one call of the compiled loop; 0: as many as take a fifth of a second.
             callbacks: Keras' callbacks; the batch callbacks come once a call. Logs hold `loss`, `accuracy`,
@@ -103,6 +111,11 @@ class Trainer:
         Raises:
             NotFinite: A step's loss or gradients were no numbers.
         """
+        replicas = self.hardware.replicas
+        if not isinstance(training, Feed):
+            training = datasets.training_feed(training, replicas=replicas)
+        if isinstance(validation, tf.data.Dataset):
+            validation = datasets.evaluation_feed(validation, replicas=replicas, batch_size=training.batch_size)
         history = keras.callbacks.History()
         listeners = keras.callbacks.CallbackList(
             [*callbacks, history], model=self.model, epochs=epochs, steps=training.steps_until(epochs - 1), verbose=0
@@ -193,13 +206,15 @@ class Trainer:
 
         return Stopwatch(run_steps, training.batch_size)
 
-    def evaluate(self, feed: Feed) -> dict[str, np.ndarray]:
-        """Evaluates every example once.
+    def evaluate(self, feed: Feed | tf.data.Dataset) -> dict[str, np.ndarray]:
+        """Evaluates every example once; of a feed, or a dataset of batches (image, label).
 
         Returns:
             In the split's order: `loss` float32 `[N]` (the penalties included, as Keras has it), `scores` float32
             `[N, K]`, `label` int32 `[N]`, `index` int64 `[N]`.
         """
+        if not isinstance(feed, Feed):
+            feed = datasets.evaluation_feed(feed, replicas=self.hardware.replicas)
         return self._run_evaluation(iter(self._distributed(feed.dataset)), feed.steps)
 
     def _logs(self, meter: Meter, validation: Feed | None) -> dict[str, float]:
@@ -267,6 +282,12 @@ class Trainer:
         if device.startswith("GPU") and not others and self.hardware.options.strategy == "single":
             dataset = dataset.apply(tf.data.experimental.prefetch_to_device(f"/{device}", _BATCHES_ON_DEVICE))
         return self.strategy.distribute_datasets_from_function(lambda _: dataset)
+
+
+def head_of(model: keras.Model) -> Head:
+    """The head that a model's outputs `[B, units]` stand for: softmax, or for one unit sigmoid."""
+    units = model.output_shape[-1]
+    return Head("sigmoid", "cross_entropy", 2) if units == 1 else Head("softmax", "cross_entropy", units)
 
 
 def compile_model(model: keras.Model, head: Head, optimizer: keras.optimizers.Optimizer) -> None:

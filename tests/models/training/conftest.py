@@ -92,6 +92,6 @@ def make_trainer():
                 synchronize(model)
             compile_model(model, head, build_optimizer(OptimizerOptions(**(optimizer or {}))))
         objective = Objective(head, LossOptions(**(loss or {})), class_weights)
-        return Trainer(model, head, machine, objective=objective, step=StepOptions(**(step or {})))
+        return Trainer(model, head=head, hardware=machine, objective=objective, step=StepOptions(**(step or {})))
 
     return make

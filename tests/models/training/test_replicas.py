@@ -159,7 +159,7 @@ def test_what_is_frozen_stays_as_it_is_and_the_rest_is_trained(make_trainer, tas
         trainer.model.get_layer("block_1_conv").trainable = False
         trainer.model.get_layer("block_1_conv_norm").trainable = False
         compile_model(trainer.model, SOFTMAX, keras.optimizers.SGD(0.1))
-    frozen = Trainer(trainer.model, SOFTMAX, trainer.hardware)
+    frozen = Trainer(trainer.model, head=SOFTMAX, hardware=trainer.hardware)
     before = {v.path: v.numpy() for v in frozen.model.variables}
     run(frozen, task.training(24, 2), 3)
     moved = {v.path for v in frozen.model.variables if (v.numpy() != before[v.path]).any()}

@@ -172,4 +172,4 @@ def test_what_xla_cannot_compile_is_named_with_its_layer(task):
     model = keras.Sequential([keras.Input((8, 8, 1)), *layers])
     compile_model(model, SOFTMAX, keras.optimizers.SGD())
     with pytest.raises(InputError, match="'StatelessRandomGammaV3' of layer 'noise'"):
-        Trainer(model, SOFTMAX, machine).fit(task.training(24, 1), epochs=1)
+        Trainer(model, head=SOFTMAX, hardware=machine).fit(task.training(24, 1), epochs=1)

@@ -59,7 +59,7 @@ def main(job):
         if machine.synchronized:
             synchronize(model)
         compile_model(model, head, build_optimizer(OptimizerOptions(**job["optimizer"])))
-    trainer = Trainer(model, head, machine)
+    trainer = Trainer(model, head=head, hardware=machine)
     task = Task()
     folder = CheckpointFolder(Path(job["checkpoints"])) if "checkpoints" in job else None
     start = folder.load_newest() if folder else None

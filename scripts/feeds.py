@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from models.training.feed import Feed
@@ -16,6 +17,7 @@ from pipelines.input_options import InputSpec
 from pipelines.manifest import Manifest
 from pipelines.parts import Parts
 from pipelines.reader_options import ReaderOptions
+from pipelines.sample_weights import weighted
 from pipelines.split_files import FILE_ERRORS
 from pipelines.synthetic import constant_batches, synthetic_batch
 
@@ -64,11 +66,19 @@ class Data:
         """What the training images become before they are augmented."""
         return self._training
 
-    def training(self, split: str, start_step: int = 0) -> Feed:
-        """The endless, shuffled feed of a split, from a step on."""
+    def training(self, split: str, start_step: int = 0, sample_weights: np.ndarray | None = None) -> Feed:
+        """The endless, shuffled feed of a split, from a step on.
+
+        Args:
+            split: Its name.
+            start_step: The step of the first batch.
+            sample_weights: float32 `[N]`, of each example of the split: batches carry them as `sample_weight`.
+        """
         opened = self._open(split, self._training, self._is_balanced)
         order = {"balanced": True} if self._is_balanced else {}
         dataset = opened.reader.training_batches(self._parts, seed=self._seed, start_step=start_step, **order)
+        if sample_weights is not None:
+            dataset = weighted(dataset, sample_weights)
         counts = opened.files.split.examples_per_class
         examples = len(counts) * max(counts) if self._is_balanced else sum(counts)
         return Feed(dataset=dataset, examples=examples, batch_size=self._parts.batch_size)

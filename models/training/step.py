@@ -30,7 +30,7 @@ Batch = dict[str, tf.Tensor]
 class Sums(NamedTuple):
     """What a step adds to an epoch's metrics, over the global batch."""
 
-    loss: tf.Tensor  # sum of weight x (loss + penalties)
+    loss: tf.Tensor  # sum of weight x (sample weight x loss + penalties)
     correct: tf.Tensor  # sum of weight x (prediction is right)
     weight: tf.Tensor
     count: tf.Tensor  # examples that are not padding

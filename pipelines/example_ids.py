@@ -27,22 +27,27 @@ def read_ids(files: SplitFiles) -> list[str]:
 
 
 def ids_at(files: SplitFiles, index: Sequence[int]) -> list[str]:
-    """The ids of the examples at the places `index`, in their order; only the shards that hold them are read.
+    """The ids of the examples at the places `index`, in their order; only the shards that hold them are read, so far.
 
     Raises:
         InputError: A shard that can't be read.
     """
+    index = np.asarray(index, np.int64)
     ends = np.cumsum([shard.examples for shard in files.split.shards])
     shards = np.searchsorted(ends, index, side="right")
-    names = {shard: _ids_of_shard(files.paths[shard], files.name) for shard in np.unique(shards)}
-    starts = np.concatenate([[0], ends])
-    return [names[shard][place - starts[shard]] for shard, place in zip(shards, index, strict=True)]
+    places = index - np.concatenate([[0], ends])[shards]
+    names = {
+        shard: _ids_of_shard(files.paths[shard], files.name, places[shards == shard].max() + 1)
+        for shard in np.unique(shards)
+    }
+    return [names[shard][place] for shard, place in zip(shards, places, strict=True)]
 
 
-def _ids_of_shard(path: str, split: str) -> list[str]:
-    dataset = tf.data.TFRecordDataset(path, buffer_size=8 << 20).batch(_PARSED_AT_ONCE)
+def _ids_of_shard(path: str, split: str, count: int = -1) -> list[str]:
+    """Those of the first `count` records; -1: of all."""
+    dataset = tf.data.TFRecordDataset(path, buffer_size=8 << 20).take(count).batch(_PARSED_AT_ONCE).map(_ids)
     try:
-        return [name.decode() for batch in dataset.map(_ids).as_numpy_iterator() for name in batch]
+        return [name.decode() for batch in dataset.as_numpy_iterator() for name in batch]
     except FILE_ERRORS as error:
         raise input_error(f"Expected readable records in split {split!r}", shard=path, error=reason_of(error)) from None
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +13,16 @@ from pipelines import frames, reader
 from pipelines.augment.augmentation import Augmentation, host_crop
 from pipelines.augment.policy import Policy
 from pipelines.budget import Budget
+from pipelines.example_ids import ids_at
 from pipelines.input_options import InputSpec
 from pipelines.manifest import Manifest
 from pipelines.parts import Parts
 from pipelines.reader_options import ReaderOptions
 from pipelines.sample_weights import weighted
-from pipelines.split_files import FILE_ERRORS
+from pipelines.split_files import FILE_ERRORS, SplitFiles
 from pipelines.synthetic import constant_batches, synthetic_batch
+
+Batch = dict[str, tf.Tensor]
 
 SYNTHETIC = "synthetic: one batch of random pixels, again and again; the model learns nothing, and is not evaluated"
 
@@ -74,14 +77,19 @@ class Data:
             start_step: The step of the first batch.
             sample_weights: float32 `[N]`, of each example of the split: batches carry them as `sample_weight`.
         """
-        opened = self._open(split, self._training, self._is_balanced)
-        order = {"balanced": True} if self._is_balanced else {}
-        dataset = opened.reader.training_batches(self._parts, seed=self._seed, start_step=start_step, **order)
-        if sample_weights is not None:
-            dataset = weighted(dataset, sample_weights)
-        counts = opened.files.split.examples_per_class
+        dataset = self._training_batches(split, self._parts, start_step, sample_weights)
+        counts = self._manifest.splits[split].examples_per_class
         examples = len(counts) * max(counts) if self._is_balanced else sum(counts)
         return Feed(dataset=dataset, examples=examples, batch_size=self._parts.batch_size)
+
+    def batch_of_step(self, split: str, step: int, sample_weights: np.ndarray | None = None) -> list[Batch]:
+        """The training batch of one step: the parts of all replicas in turn, those of other workers too."""
+        parts = dataclasses.replace(self._parts, workers=1, worker=0)
+        return list(self._training_batches(split, parts, step, sample_weights).take(parts.replicas))
+
+    def ids(self, split: str, index: Sequence[int]) -> list[str]:
+        """The ids of the examples at these places of a split."""
+        return ids_at(SplitFiles(folder=self._folder, manifest=self._manifest, name=split), index)
 
     def evaluation(self, split: str) -> Feed:
         """The feed of every example of a split, once."""
@@ -145,6 +153,14 @@ class Data:
     @property
     def _is_balanced(self) -> bool:
         return self._options.sampling == "balanced"
+
+    def _training_batches(
+        self, split: str, parts: Parts, start_step: int, sample_weights: np.ndarray | None
+    ) -> tf.data.Dataset:
+        opened = self._open(split, self._training, self._is_balanced)
+        order = {"balanced": True} if self._is_balanced else {}
+        dataset = opened.reader.training_batches(parts, seed=self._seed, start_step=start_step, **order)
+        return dataset if sample_weights is None else weighted(dataset, sample_weights)
 
     def _open(self, split: str, how: frames.Frames, balanced: bool = False) -> reader.Opened:
         if (split, how) not in self._opened:

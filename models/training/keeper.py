@@ -14,6 +14,7 @@ class Keeper:
         folder: Where to.
         every_steps: Save when so many steps have been made since the last time; 0: not for that reason.
         every_minutes: The same in minutes.
+        replay: Where the moment before a step goes whose loss was not finite; None: nowhere.
         received: Signals that have come, as `base.signals.held_back` yields them: the run is saved and left by
             `KeyboardInterrupt`. (An exception raised by a signal's handler while TensorFlow calls back into Python can
             abort the process.)
@@ -25,9 +26,10 @@ class Keeper:
         *,
         every_steps: int = 0,
         every_minutes: float = 0.0,
+        replay: CheckpointFolder | None = None,
         received: Sequence[int] = (),
     ) -> None:
-        self._folder = folder
+        self._folder, self._replay = folder, replay
         self._every_steps = every_steps
         self._every_seconds = 60 * every_minutes
         self._received = received
@@ -56,3 +58,10 @@ class Keeper:
         """Saves at once; whether it could be done."""
         self._saved_at, self._saved_step = time.monotonic(), snapshot.step
         return self._folder.save(snapshot)
+
+    def keep_for_replay(self, snapshot: Snapshot) -> bool:
+        """Saves the moment before a step that failed, in the place of an earlier one; whether it could be done."""
+        if self._replay is None:
+            return False
+        self._replay.clear()
+        return self._replay.save(snapshot)

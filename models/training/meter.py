@@ -36,6 +36,11 @@ class Meter:
         self.sums = result.sums
         self.steps += result.done
 
+    def forget_skipped(self) -> None:
+        """Takes back the last step, one that was skipped."""
+        self.sums = self.sums._replace(skipped=self.sums.skipped - 1)
+        self.steps -= 1
+
     def steps_within(self, seconds: float) -> int:
         """Steps that take about so many seconds; 1 as long as that isn't known."""
         return max(1, int(seconds / self._seconds_a_step)) if self._seconds_a_step else 1

@@ -1,6 +1,7 @@
 """The loop: steps, evaluation, callbacks, epoch after epoch."""
 
 import dataclasses
+import functools
 import math
 import time
 import warnings
@@ -24,6 +25,7 @@ from models.training.loss_scale import LossScale
 from models.training.meter import Meter
 from models.training.objective import Objective
 from models.training.rate_finder import RangeTest, Smoother, rising_rates
+from models.training.replay import Replay, replay
 from models.training.saving import compile_with
 from models.training.snapshot import Snapshot, arrays_of, assign, restore_meter, variables_of
 from models.training.step import Batch, StepOptions, build_evaluation_step, build_training_step
@@ -61,6 +63,9 @@ class Trainer:
         with self.strategy.scope():
             self.loss_scale = LossScale() if hardware.precision == "mixed_float16" else None
         objective = objective or Objective(head, LossOptions())
+        self._replay = functools.partial(
+            replay, model, head, objective, augment=augment, accumulate=step.accumulate if step else 1
+        )
         options = dataclasses.replace(step or StepOptions(), xla=hardware.xla, synchronized=hardware.synchronized)
         training = build_training_step(model, head, objective, options, loss_scale=self.loss_scale, augment=augment)
         several = hardware.workers > 1
@@ -93,7 +98,7 @@ class Trainer:
             callbacks: Keras' callbacks; the batch callbacks come once a call. Logs hold `loss`, `accuracy`,
                 `learning_rate`, `images_per_second`, `waiting` (share of the time spent waiting for input), with
                 validation `val_loss` and `val_accuracy`, and with mixed_float16 `loss_scale` and `skipped_steps`.
-            keeper: Saves the run.
+            keeper: Saves the run, and what a step that fails can be replayed from.
             start: Where to go on from; None: at the beginning.
 
         Returns:
@@ -138,7 +143,10 @@ class Trainer:
                 meter.add(result, time.perf_counter() - started)
                 step += result.done
                 if result.sums.skipped and not self.loss_scale:
-                    raise NotFinite(step - 1, epoch)
+                    step -= 1
+                    meter.forget_skipped()
+                    saved = keeper is not None and keeper.keep_for_replay(snapshot(epoch))
+                    raise NotFinite(step, epoch, saved=saved)
                 listeners.on_train_batch_end(step - 1, meter.logs())
                 if keeper:
                     keeper.after_call(step, lambda: snapshot(epoch))  # noqa: B023 - called at once
@@ -170,6 +178,18 @@ class Trainer:
             rates.append(float(rate))
             losses.append(loss)
         return RangeTest(rates, losses)
+
+    def replay(self, start: Snapshot, parts: Sequence[Batch]) -> Replay:
+        """Makes the step after `start` again, uncompiled and without its update; see `replay`.
+
+        Args:
+            start: As the keeper saved it for replay; the model takes over what it holds.
+            parts: That step's global batch: the batch of each replica in turn.
+        """
+        assign(variables_of(self.model, self.loss_scale), start.arrays, "the replay")
+        if self.hardware.synchronized:  # moments of all replicas together are those of one that has all examples
+            parts = [{name: tf.concat([part[name] for part in parts], axis=0) for name in parts[0]}]
+        return self._replay(parts)
 
     def stopwatch(self, training: Feed) -> Stopwatch:
         """Times the steps of `fit` on a feed of its own."""

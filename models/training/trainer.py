@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.heads import Head
-from models.training import callback_state, failures
+from models.training import callback_state, failures, memory
 from models.training.failures import NotFinite, PeerLost
 from models.training.feed import Feed
 from models.training.hardware import Hardware
@@ -28,7 +28,7 @@ from models.training.rate_finder import RangeTest, Smoother, rising_rates
 from models.training.replay import Replay, replay
 from models.training.saving import compile_with
 from models.training.snapshot import Snapshot, arrays_of, assign, restore_meter, variables_of
-from models.training.step import Batch, StepOptions, build_evaluation_step, build_training_step
+from models.training.step import Batch, StepOptions, Sums, build_evaluation_step, build_training_step
 from models.training.stopwatch import Stopwatch
 
 _SECONDS_A_CALL = 0.2
@@ -66,13 +66,13 @@ class Trainer:
         self._replay = functools.partial(
             replay, model, head, objective, augment=augment, accumulate=step.accumulate if step else 1
         )
-        options = dataclasses.replace(step or StepOptions(), xla=hardware.xla, synchronized=hardware.synchronized)
-        training = build_training_step(model, head, objective, options, loss_scale=self.loss_scale, augment=augment)
+        self._options = dataclasses.replace(step or StepOptions(), xla=hardware.xla, synchronized=hardware.synchronized)
+        self._step = functools.partial(
+            build_training_step, model, head, objective, loss_scale=self.loss_scale, augment=augment
+        )
         several = hardware.workers > 1
         self._memory = memory_of(len(model.trainable_variables)) if several else ()
-        self._run_steps = build_training_loop(
-            self.strategy, training, stop_at_skipped=self.loss_scale is None, memory=self._memory
-        )
+        self._run_steps = self._loop(self._options)
         judged = moving_averages(model.optimizer) or model.trainable_variables
         evaluation = build_evaluation_step(model, head, judged, gathered=several)
         self._run_evaluation = build_evaluation_loop(self.strategy, evaluation, gathered=several)
@@ -106,6 +106,7 @@ class Trainer:
 
         Raises:
             NotFinite: A step's loss or gradients were no numbers.
+            InputError: Batches that do not fit the memory, with a size that does; a layer that XLA can't compile.
         """
         history = keras.callbacks.History()
         listeners = keras.callbacks.CallbackList(
@@ -134,6 +135,8 @@ class Trainer:
                 started = time.perf_counter()
                 try:
                     result = self._run_steps(iterator, count, meter.sums)
+                except tf.errors.ResourceExhaustedError as error:
+                    raise self._out_of_memory(error, training) from None
                 except tf.errors.OpError as error:
                     if not (self._memory and failures.is_lost_peer(error)):
                         raise self._explained(error) from None
@@ -219,6 +222,28 @@ class Trainer:
 
     def _explained(self, error: tf.errors.OpError) -> Exception:
         return failures.uncompiled(error, [layer.name for layer in all_layers(self.model)]) or error
+
+    def _loop(self, options: StepOptions) -> Callable[[Any, int, Sums], Result]:
+        return build_training_loop(
+            self.strategy, self._step(options), stop_at_skipped=self.loss_scale is None, memory=self._memory
+        )
+
+    def _out_of_memory(self, error: tf.errors.ResourceExhaustedError, training: Feed) -> Exception:
+        if self.hardware.workers > 1:  # the others would have to try with us
+            return memory.unexplored(error, training.batch_size)
+        warnings.warn(f"Out of memory at --batch-size {training.batch_size}: trying what fits", stacklevel=3)
+        variables = variables_of(self.model, self.loss_scale)
+        before = {name: np.array(variable.numpy()) for name, variable in variables.items()}
+
+        def run(dataset: tf.data.Dataset, accumulate: int) -> None:
+            same = accumulate == self._options.accumulate
+            steps = self._run_steps if same else self._loop(dataclasses.replace(self._options, accumulate=accumulate))
+            try:
+                steps(iter(self._distributed(dataset)), 1, Meter(len(self.model.trainable_variables)).sums)
+            finally:
+                assign(variables, before, "memory")
+
+        return memory.explained(error, training, self.hardware.replicas, self._options.accumulate, run)
 
     def _forget(self) -> None:
         """So that a call that fails in its first step has done none."""

@@ -135,6 +135,7 @@ def replay(
     *,
     augment: Callable[[Batch], Batch] | None = None,
     accumulate: int = 1,
+    forward: keras.Model | None = None,
 ) -> Replay:
     """Runs the forward and backward half of a step on the weights and state that `model` has; nothing is changed.
 
@@ -145,15 +146,17 @@ def replay(
         parts: The global batch: the batch of each replica in turn.
         augment: Of a replica's batch.
         accumulate: Parts that a replica's batch is cut into.
+        forward: The model whose forward pass is called, as `build_training_step` has it.
     """
+    forward = forward or model
     watched = _Watched(objective, augment)
-    forward_backward = build_forward_backward(model, head, watched, watched.augment, accumulate, set(), unrolled=True)
+    forward_backward = build_forward_backward(forward, head, watched, watched.augment, accumulate, set(), unrolled=True)
     weights = [tf.convert_to_tensor(v.value) for v in model.trainable_variables]
     state = [tf.convert_to_tensor(v.value) for v in model.non_trainable_variables]
     size = parts[0]["weight"].shape[0]
     count = sum(int(tf.math.count_nonzero(part["weight"])) for part in parts)
     gradients = [np.zeros(w.shape, np.float64) for w in weights]
-    with traced(model, size // accumulate) as layers, np.errstate(invalid="ignore", over="ignore"):
+    with traced(forward, size // accumulate) as layers, np.errstate(invalid="ignore", over="ignore"):
         for number, part in enumerate(parts):
             new, _, _ = forward_backward(weights, state, part, tf.constant(number), tf.ones([]))
             gradients = [

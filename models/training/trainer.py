@@ -1,7 +1,6 @@
 """The loop: steps, evaluation, callbacks, epoch after epoch."""
 
 import dataclasses
-import functools
 import math
 import time
 import warnings
@@ -26,6 +25,7 @@ from models.training.meter import Meter
 from models.training.objective import Objective
 from models.training.rate_finder import RangeTest, Smoother, rising_rates
 from models.training.replay import Replay, replay
+from models.training.resizing import Stage
 from models.training.saving import compile_with
 from models.training.snapshot import Snapshot, arrays_of, assign, restore_meter, variables_of
 from models.training.step import Batch, StepOptions, Sums, build_evaluation_step, build_training_step
@@ -45,6 +45,7 @@ class Trainer:
         objective: What is minimised; by default the head's loss.
         step: How the step is put together; whether XLA compiles it is the hardware's to say.
         augment: Of training batches, in the compiled step: a pure function from a batch to a batch.
+        stages: The first epochs, on smaller images; see `build_stages`.
     """
 
     def __init__(
@@ -56,23 +57,21 @@ class Trainer:
         objective: Objective | None = None,
         step: StepOptions | None = None,
         augment: Callable[[Batch], Batch] | None = None,
+        stages: Sequence[Stage] = (),
     ) -> None:
         self.model = model
         self.hardware = hardware
         self.strategy = hardware.strategy
         with self.strategy.scope():
             self.loss_scale = LossScale() if hardware.precision == "mixed_float16" else None
-        objective = objective or Objective(head, LossOptions())
-        self._replay = functools.partial(
-            replay, model, head, objective, augment=augment, accumulate=step.accumulate if step else 1
-        )
+        self._head, self._augment = head, augment
+        self._objective = objective or Objective(head, LossOptions())
         self._options = dataclasses.replace(step or StepOptions(), xla=hardware.xla, synchronized=hardware.synchronized)
-        self._step = functools.partial(
-            build_training_step, model, head, objective, loss_scale=self.loss_scale, augment=augment
-        )
         several = hardware.workers > 1
         self._memory = memory_of(len(model.trainable_variables)) if several else ()
-        self._run_steps = self._loop(self._options)
+        self._stages = (*stages, Stage(math.inf, model))
+        self._loops = [self._loop(stage, self._options) for stage in self._stages]
+        self._run_steps = self._loops[-1]
         judged = moving_averages(model.optimizer) or model.trainable_variables
         evaluation = build_evaluation_step(model, head, judged, gathered=several)
         self._run_evaluation = build_evaluation_loop(self.strategy, evaluation, gathered=several)
@@ -125,6 +124,9 @@ class Trainer:
 
         iterator = iter(self._distributed(training.dataset))
         for epoch in range(first, epochs):
+            run_steps = self._loops[self._stage(epoch)]
+            if self._stage(epoch) != self._stage(epoch - 1):
+                meter.start_stage()
             listeners.on_epoch_begin(epoch)
             end = training.steps_until(epoch)
             while step < end:
@@ -134,9 +136,9 @@ class Trainer:
                 self._forget()
                 started = time.perf_counter()
                 try:
-                    result = self._run_steps(iterator, count, meter.sums)
+                    result = run_steps(iterator, count, meter.sums)
                 except tf.errors.ResourceExhaustedError as error:
-                    raise self._out_of_memory(error, training) from None
+                    raise self._out_of_memory(error, training, epoch) from None
                 except tf.errors.OpError as error:
                     if not (self._memory and failures.is_lost_peer(error)):
                         raise self._explained(error) from None
@@ -192,7 +194,16 @@ class Trainer:
         assign(variables_of(self.model, self.loss_scale), start.arrays, "the replay")
         if self.hardware.synchronized:  # moments of all replicas together are those of one that has all examples
             parts = [{name: tf.concat([part[name] for part in parts], axis=0) for name in parts[0]}]
-        return self._replay(parts)
+        stage = self._stages[self._stage(start.epoch)]
+        return replay(
+            self.model,
+            self._head,
+            self._objective,
+            parts,
+            augment=stage.augmented(self._augment),
+            accumulate=self._options.accumulate,
+            forward=stage.forward,
+        )
 
     def stopwatch(self, training: Feed) -> Stopwatch:
         """Times the steps of `fit` on a feed of its own."""
@@ -223,23 +234,33 @@ class Trainer:
     def _explained(self, error: tf.errors.OpError) -> Exception:
         return failures.uncompiled(error, [layer.name for layer in all_layers(self.model)]) or error
 
-    def _loop(self, options: StepOptions) -> Callable[[Any, int, Sums], Result]:
-        return build_training_loop(
-            self.strategy, self._step(options), stop_at_skipped=self.loss_scale is None, memory=self._memory
+    def _loop(self, stage: Stage, options: StepOptions) -> Callable[[Any, int, Sums], Result]:
+        step = build_training_step(
+            self.model,
+            self._head,
+            self._objective,
+            options,
+            loss_scale=self.loss_scale,
+            augment=stage.augmented(self._augment),
+            forward=stage.forward,
         )
+        return build_training_loop(self.strategy, step, stop_at_skipped=self.loss_scale is None, memory=self._memory)
 
-    def _out_of_memory(self, error: tf.errors.ResourceExhaustedError, training: Feed) -> Exception:
+    def _stage(self, epoch: int) -> int:
+        """Which stage an epoch belongs to, both counted from 0."""
+        return next(number for number, stage in enumerate(self._stages) if epoch < stage.until)
+
+    def _out_of_memory(self, error: tf.errors.ResourceExhaustedError, training: Feed, epoch: int) -> Exception:
         if self.hardware.workers > 1:  # the others would have to try with us
             return memory.unexplored(error, training.batch_size)
         warnings.warn(f"Out of memory at --batch-size {training.batch_size}: trying what fits", stacklevel=3)
-        variables = variables_of(self.model, self.loss_scale)
+        stage, variables = self._stage(epoch), variables_of(self.model, self.loss_scale)
         before = {name: np.array(variable.numpy()) for name, variable in variables.items()}
 
         def run(dataset: tf.data.Dataset, accumulate: int) -> None:
-            same = accumulate == self._options.accumulate
-            steps = self._run_steps if same else self._loop(dataclasses.replace(self._options, accumulate=accumulate))
+            loop = self._loop(self._stages[stage], dataclasses.replace(self._options, accumulate=accumulate))
             try:
-                steps(iter(self._distributed(dataset)), 1, Meter(len(self.model.trainable_variables)).sums)
+                loop(iter(self._distributed(dataset)), 1, Meter(len(self.model.trainable_variables)).sums)
             finally:
                 assign(variables, before, "memory")
 

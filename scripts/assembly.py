@@ -21,6 +21,7 @@ from models.training.hardware import Hardware
 from models.training.normalization import synchronize
 from models.training.objective import Objective
 from models.training.optimizers import build_optimizer
+from models.training.resizing import build_stages
 from models.training.schedules import factors
 from models.training.step import StepOptions
 from models.training.trainer import Trainer, compile_model
@@ -84,6 +85,7 @@ def setting_of(options: dict[str, Any], manifest: Manifest, *, synthetic: bool =
         f"Expected --accumulate to divide the {parts.size} images of a batch that each replica has",
         accumulate=accumulate,
     )
+    options["resizing"].require_within(options["training"].epochs)
     require(
         not mixes or parts.size % 2 == 0,
         f"Expected an even number of images for each of {parts.replicas} replicas, where augmentation mixes pairs",
@@ -139,19 +141,30 @@ def fitted_standardisation(options: GeneratorOptions, data: Data, spec: InputSpe
 def build_model(setting: Setting, standardisation: Standardisation = DEFAULT) -> keras.Model:
     """The compiled model, its weights drawn from the run's seed, under the hardware's strategy."""
     keras.utils.set_random_seed(setting.seed)
-    which, shape, head = setting.options["model"], setting.spec.shape, setting.head
+    optimizer = setting.options["optimizer"]
     with setting.hardware.strategy.scope():
-        if which.is_own:
-            model = build_own_model(which.model, shape, head, standardisation)
-        else:
-            model = build_cnn(setting.options["cnn"], shape, head, standardisation)
+        model = _built(setting, setting.spec.shape, standardisation)
         if setting.hardware.synchronized:
             synchronize(model)
-        compile_model(model, head, build_optimizer(setting.options["optimizer"], setting.parts.batch_size))
+        compile_model(model, setting.head, build_optimizer(optimizer, setting.parts.batch_size))
     return model
 
 
-def build_trainer(setting: Setting, model: keras.Model, augment: Any, factors: np.ndarray | None = None) -> Trainer:
+def _built(setting: Setting, shape: tuple[int, int, int], standardisation: Standardisation) -> keras.Model:
+    which = setting.options["model"]
+    if which.is_own:
+        return build_own_model(which.model, shape, setting.head, standardisation)
+    return build_cnn(setting.options["cnn"], shape, setting.head, standardisation)
+
+
+def build_trainer(
+    setting: Setting,
+    model: keras.Model,
+    augment: Any,
+    *,
+    factors: np.ndarray | None = None,
+    standardisation: Standardisation = DEFAULT,
+) -> Trainer:
     """The trainer of a model, with the step that the options ask for.
 
     Args:
@@ -159,6 +172,7 @@ def build_trainer(setting: Setting, model: keras.Model, augment: Any, factors: n
         model: Of `build_model`.
         augment: Of training batches, in the step; or None.
         factors: On the learning rate, a step each; None: 1.
+        standardisation: That the model was built with.
     """
     loss, counts = setting.options["loss"], setting.manifest.splits["train"].examples_per_class
     return Trainer(
@@ -168,6 +182,12 @@ def build_trainer(setting: Setting, model: keras.Model, augment: Any, factors: n
         objective=Objective(setting.head, loss, loss.class_weights(counts)),
         step=StepOptions(accumulate=setting.options["training"].accumulate, factors=factors),
         augment=augment,
+        stages=build_stages(
+            setting.options["resizing"],
+            model,
+            setting.hardware,
+            lambda shape: _built(setting, shape, standardisation),
+        ),
     )
 
 

@@ -2,9 +2,10 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from models.training.feed import Feed
@@ -12,12 +13,16 @@ from pipelines import frames, reader
 from pipelines.augment.augmentation import Augmentation, host_crop
 from pipelines.augment.policy import Policy
 from pipelines.budget import Budget
+from pipelines.example_ids import ids_at
 from pipelines.input_options import InputSpec
 from pipelines.manifest import Manifest
 from pipelines.parts import Parts
 from pipelines.reader_options import ReaderOptions
-from pipelines.split_files import FILE_ERRORS
+from pipelines.sample_weights import weighted
+from pipelines.split_files import FILE_ERRORS, SplitFiles
 from pipelines.synthetic import constant_batches, synthetic_batch
+
+Batch = dict[str, tf.Tensor]
 
 SYNTHETIC = "synthetic: one batch of random pixels, again and again; the model learns nothing, and is not evaluated"
 
@@ -33,6 +38,8 @@ class Data:
         options: How they are read.
         policy: Of the augmentation of training batches.
         seed: Of the run.
+        sample_weights: float32 `[N]`, of the examples of the split that is trained on: its batches carry them as
+            `sample_weight`.
     """
 
     def __init__(
@@ -44,9 +51,10 @@ class Data:
         options: ReaderOptions,
         policy: Policy | None = None,
         seed: int = 0,
+        sample_weights: np.ndarray | None = None,
     ) -> None:
         self._folder, self._manifest, self._parts = folder, manifest, parts
-        self._options, self._seed = options, seed
+        self._options, self._seed, self._sample_weights = options, seed, sample_weights
         self._budget = Budget(options.memory_budget)
         self._whole = frames.evaluation_frames(manifest, spec)
         training = frames.training_frames(manifest, spec, policy, host_crop(policy, seed))
@@ -66,12 +74,19 @@ class Data:
 
     def training(self, split: str, start_step: int = 0) -> Feed:
         """The endless, shuffled feed of a split, from a step on."""
-        opened = self._open(split, self._training, self._is_balanced)
-        order = {"balanced": True} if self._is_balanced else {}
-        dataset = opened.reader.training_batches(self._parts, seed=self._seed, start_step=start_step, **order)
-        counts = opened.files.split.examples_per_class
+        dataset = self._training_batches(split, self._parts, start_step)
+        counts = self._manifest.splits[split].examples_per_class
         examples = len(counts) * max(counts) if self._is_balanced else sum(counts)
         return Feed(dataset=dataset, examples=examples, batch_size=self._parts.batch_size)
+
+    def batch_of_step(self, split: str, step: int) -> list[Batch]:
+        """The training batch of one step: the parts of all replicas in turn, those of other workers too."""
+        parts = dataclasses.replace(self._parts, workers=1, worker=0)
+        return list(self._training_batches(split, parts, step).take(parts.replicas))
+
+    def ids(self, split: str, index: Sequence[int]) -> list[str]:
+        """The ids of the examples at these places of a split."""
+        return ids_at(SplitFiles(folder=self._folder, manifest=self._manifest, name=split), index)
 
     def evaluation(self, split: str) -> Feed:
         """The feed of every example of a split, once."""
@@ -135,6 +150,12 @@ class Data:
     @property
     def _is_balanced(self) -> bool:
         return self._options.sampling == "balanced"
+
+    def _training_batches(self, split: str, parts: Parts, start_step: int) -> tf.data.Dataset:
+        opened = self._open(split, self._training, self._is_balanced)
+        order = {"balanced": True} if self._is_balanced else {}
+        dataset = opened.reader.training_batches(parts, seed=self._seed, start_step=start_step, **order)
+        return dataset if self._sample_weights is None else weighted(dataset, self._sample_weights)
 
     def _open(self, split: str, how: frames.Frames, balanced: bool = False) -> reader.Opened:
         if (split, how) not in self._opened:

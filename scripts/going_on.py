@@ -28,14 +28,22 @@ def asked_of(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def identities_of(options: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
     """Fingerprints of the files that a run's numbers depend on, under their names in `environment.json`."""
-    path = options["model"].model.rpartition(":")[0] if options["model"].is_own else ""
-    own = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16] if Path(path).is_file() else None
-    return {"data_fingerprint": manifest.fingerprint, "model_file_fingerprint": own}
+    model = options["model"].model.rpartition(":")[0] if options["model"].is_own else None
+    return {
+        "data_fingerprint": manifest.fingerprint,
+        "model_file_fingerprint": _digest(model),
+        "sample_weights_fingerprint": _digest(options["loss"].sample_weights),
+    }
 
 
 def adopted(options: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Options in which what is left to Millrace (None, "auto") is as the run has chosen it: threads, sizes, ..."""
     return {title: dataclasses.replace(group, **_left_open(group, chosen)) for title, group in options.items()}
+
+
+def _digest(path: str | None) -> str | None:
+    """Of a file's content; None where there is none, which is refused where it is used."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16] if path and Path(path).is_file() else None
 
 
 def _left_open(group: Any, chosen: Mapping[str, Any]) -> dict[str, Any]:

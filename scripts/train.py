@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from base import command, native_log, signals
+from base.errors import require
 from base.options import neutral_names, parse, to_dict
 from models.training.run_directory import RunDirectory
 from pipelines.input_options import InputOptions
@@ -41,6 +42,9 @@ def _main(argv: Sequence[str] | None) -> None:
     else:
         run = RunDirectory(Path(own.run))
         with run.locked():
+            if own.replay:
+                job.replay(run)
+                return
             job.train_unless_finished(run)
         job.print_result(run)
 
@@ -62,10 +66,7 @@ class Job:
 
     def train_unless_finished(self, run: RunDirectory) -> None:
         """Trains, from the newest checkpoint where there is one."""
-        own: RunOptions = self.options["run"]
-        longer = not self.options["schedule"].depends_on_epochs
-        asked = going_on.asked_of(self.options)
-        state = run.state(asked, self._identities, overwrite=own.overwrite, longer=longer)
+        state = self._state(run)
         if state == "finished":
             self.console.print(f"finished already: {run.path}", soft_wrap=True)
             return
@@ -73,6 +74,28 @@ class Job:
             self.options = going_on.adopted(self.options, run.chosen())
         with native_log.captured() as log:
             self.train(run, log, goes_on=state == "unfinished")
+
+    def replay(self, run: RunDirectory) -> None:
+        """Shows the step at which the run failed."""
+        require(
+            self._state(run) == "unfinished",
+            "Expected with --replay a run that has failed at a step",
+            run=str(run.path),
+        )
+        self.options = going_on.adopted(self.options, run.chosen())
+        with native_log.captured():
+            from scripts.training import training_of
+
+            said = training_of(self.options, self.manifest).replayed(run.replay)
+        self.console.print(said, markup=False, soft_wrap=True)
+
+    def _state(self, run: RunDirectory) -> str:
+        return run.state(
+            going_on.asked_of(self.options),
+            self._identities,
+            overwrite=self.options["run"].overwrite,
+            longer=not self.options["schedule"].depends_on_epochs,
+        )
 
     def train(self, run: RunDirectory, log: native_log.NativeLog, *, goes_on: bool = False) -> None:
         """The story of a training; one that goes on takes up where its newest checkpoint is."""
@@ -111,8 +134,9 @@ class Job:
         weights, callbacks = standard_callbacks(run, chosen, validation=validation is not None)
         progress = Progress(console)
         verdict = WaitingVerdict(console, _doctor(self.options["run"].data, run), training.likely_to_be_slow)
-        with training.data.reading(), signals.held_back() as received, contextlib.closing(progress):
-            keeper = Keeper(folder, self.options["checkpoints"], received=received)
+        with training.watched(), signals.held_back() as received, contextlib.closing(progress):
+            replay = CheckpointFolder(run.replay, keep=1)
+            keeper = Keeper(folder, self.options["checkpoints"], replay=replay, received=received)
             try:
                 training.trainer.fit(
                     training.training_feed(start.step if start else 0),

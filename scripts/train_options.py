@@ -10,6 +10,7 @@ from models.heads import HeadOptions
 from models.model_options import ModelOptions
 from models.training.loss_options import LossOptions
 from models.training.options import CheckpointOptions, HardwareOptions, OptimizerOptions, TrainingOptions
+from models.training.resizing_options import ResizingOptions
 from models.training.schedules import ScheduleOptions
 from pipelines.augment.generator_options import GeneratorOptions
 from pipelines.augment.options import AugmentOptions
@@ -62,6 +63,7 @@ GROUPS = {
     "loss": LossOptions,
     "optimizer": OptimizerOptions,
     "schedule": ScheduleOptions,
+    "resizing": ResizingOptions,
     "training": TrainingOptions,
     "checkpoints": CheckpointOptions,
     "hardware": HardwareOptions,

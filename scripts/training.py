@@ -1,6 +1,8 @@
 """A training put together from its options: data, model and trainer, with nothing written yet."""
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,18 @@ import numpy as np
 
 from models.own_model import needs_its_file
 from models.standardise import Standardisation
+from models.training.failures import NotFinite
 from models.training.feed import Feed
 from models.training.trainer import Trainer
 from pipelines.augment.augmentation import Augmentation
+from pipelines.example_ids import read_ids
 from pipelines.manifest import Manifest
+from pipelines.sample_weights import read_sample_weights
+from pipelines.split_files import SplitFiles
 from scripts import assembly, feeds
 from scripts.assembly import Setting
 from scripts.feeds import Data
+from scripts.replay import naming_examples, replayed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,6 +83,20 @@ class Training:
     def _cut(self, feed: Feed) -> Feed:
         return feed.first_step(self.setting.parts.own) if self.only_a_step else feed
 
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Where training happens: its errors name shard and record, and the examples of a step that failed."""
+        try:
+            with self.data.reading():
+                yield
+        except NotFinite as error:
+            raise error if self.setting.synthetic else naming_examples(error, self.data) from None
+
+    def replayed(self, folder: Path) -> str:
+        """What happened in the step at which the training failed that left its moment before in `folder`."""
+        on_host = self.augmentation if self.setting.on_host else None
+        return replayed(folder, self.trainer, self.data, on_host=on_host)
+
     @property
     def likely_to_be_slow(self) -> str:
         """What input would wait for, if it did; "" where nothing is likely."""
@@ -105,6 +126,7 @@ def training_of(options: dict[str, Any], manifest: Manifest, *, factors: np.ndar
         options["reading"],
         setting.policy,
         setting.seed,
+        sample_weights=_sample_weights(options, manifest),
     )
     augmentation = assembly.build_augmentation(setting, cropped=data.cropped)
     # Opened, and where they are to be held read, before anything is built or written: files may be broken.
@@ -121,11 +143,20 @@ def training_of(options: dict[str, Any], manifest: Manifest, *, factors: np.ndar
             setting,
             model,
             augment=None if setting.on_host else augmentation,
+            standardisation=standardisation,
             factors=assembly.schedule_of(setting, feed) if factors is None else factors,
         ),
     )
     training.validation_feed()
     return training
+
+
+def _sample_weights(options: dict[str, Any], manifest: Manifest) -> np.ndarray | None:
+    path = options["loss"].sample_weights
+    if path is None:
+        return None
+    files = SplitFiles(folder=Path(options["run"].data), manifest=manifest, name="train")
+    return read_sample_weights(Path(path), read_ids(files))
 
 
 def _training_feed(setting: Setting, data: Data, augmentation: Augmentation | None, start_step: int) -> Feed:

@@ -23,14 +23,30 @@ class PeerLost(InputError):
 
 
 class NotFinite(InputError):
-    """A step's loss or gradients were no numbers; the weights are those from before it."""
+    """A step's loss or gradients were no numbers; the weights are those from before it.
 
-    def __init__(self, step: int, epoch: int) -> None:
+    Args:
+        step: Counted from 0.
+        epoch: Counted from 0.
+        saved: Whether the moment before the step is saved, to be replayed.
+        index: int64 `[B]`, the examples of the global batch, where they are known.
+        ids: Of the first few of them.
+    """
+
+    def __init__(
+        self, step: int, epoch: int, *, saved: bool = False, index: Sequence[int] = (), ids: Sequence[str] = ()
+    ) -> None:
+        received = f"step={step}, epoch={epoch + 1}"
+        if len(index):
+            named = ", ".join(f"{i} {name!r}" for i, name in zip(index, ids, strict=False))
+            more = f", and {len(index) - len(ids)} more" if len(index) > len(ids) else ""
+            received += f", examples: {named}{more}"
+        replayed = "; the same command with --replay shows that step layer by layer" if saved else ""
         super().__init__(
-            f"Expected a finite loss and finite gradients. Received: step={step}, epoch={epoch + 1}. "
-            "Lower --learning-rate, clip the gradients (--clip-global-norm), or look at the examples."
+            f"Expected a finite loss and finite gradients. Received: {received}. Lower --learning-rate, clip the "
+            f"gradients (--clip-global-norm), or look at the examples{replayed}."
         )
-        self.step = step  # counted from 0
+        self.step, self.epoch, self.saved, self.index = step, epoch, saved, tuple(index)
 
 
 def is_lost_peer(error: tf.errors.OpError) -> bool:

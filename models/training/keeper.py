@@ -14,6 +14,7 @@ class Keeper:
     Args:
         folder: Where to.
         options: When, beside the end of each epoch.
+        replay: Where the moment before a step goes whose loss was not finite; None: nowhere.
         received: Signals that have come, as `base.signals.held_back` yields them: the run is saved and left by
             `KeyboardInterrupt`. (An exception raised by a signal's handler while TensorFlow calls back into Python can
             abort the process.)
@@ -24,10 +25,11 @@ class Keeper:
         folder: CheckpointFolder,
         options: CheckpointOptions | None = None,
         *,
+        replay: CheckpointFolder | None = None,
         received: Sequence[int] = (),
     ) -> None:
         options = options or CheckpointOptions()
-        self._folder = folder
+        self._folder, self._replay = folder, replay
         self._every_steps, self._every_seconds = options.checkpoint_steps, 60 * options.checkpoint_minutes
         self._received = received
         self._saved_at, self.saved_step = time.monotonic(), 0
@@ -57,3 +59,10 @@ class Keeper:
         saved = self._folder.save(snapshot)
         self.saved_step = snapshot.step if saved else self.saved_step
         return saved
+
+    def keep_for_replay(self, snapshot: Snapshot) -> bool:
+        """Saves the moment before a step that failed, in the place of an earlier one; whether it could be done."""
+        if self._replay is None:
+            return False
+        self._replay.clear()
+        return self._replay.save(snapshot)

@@ -39,6 +39,13 @@ def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
     return list(model._flatten_layers(include_self=False))
 
 
+def all_operations(model: keras.Model) -> list[keras.Operation]:
+    """Every layer, and every other operation of functional models, once."""
+    layers = all_layers(model)
+    others = [operation for part in (model, *layers) for operation in getattr(part, "operations", ())]
+    return list({id(operation): operation for operation in (*layers, *others) if operation is not model}.values())
+
+
 def own_copy(variable: keras.Variable) -> tf.Variable:
     """This replica's own copy of a variable, inside `strategy.run`."""
     value = variable.value

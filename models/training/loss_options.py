@@ -14,6 +14,9 @@ class LossOptions:
 
     label_smoothing: float = option(0.0, "the share of a label that is spread over all classes (Szegedy et al. 2015)")
     focal_gamma: float = option(0.0, "how much less easy examples count (Lin et al. 2017, who take 2); 0: not at all")
+    sample_weights: str | None = option(
+        None, "a CSV file with the columns id and weight: how much each training example counts in the loss"
+    )
     class_weight: Literal["none", "balanced"] = option("none", "balanced: each class counts the same in the loss")
 
     def __post_init__(self) -> None:

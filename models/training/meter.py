@@ -9,15 +9,20 @@ from models.training.step import Sums
 class Meter:
     """Sums over the calls of an epoch.
 
-    Throughput leaves the run's first call out, which traces and compiles; evaluation is never in it.
+    Throughput leaves out the first call of the run and of each stage, which traces and compiles; evaluation is never
+    in it.
     """
 
     def __init__(self, variables: int) -> None:
         """`variables` is the number of the model's trainable ones."""
+        self._variables = variables
+        self.start_stage()
+        self.start_epoch()
+
+    def start_stage(self) -> None:
+        """Expects the next call to trace and compile."""
         self._warm = False
         self._seconds_a_step = 0.0
-        self._variables = variables
-        self.start_epoch()
 
     def start_epoch(self) -> None:
         """Forgets the sums of the epoch before."""
@@ -35,6 +40,11 @@ class Meter:
         self._warm = True
         self.sums = result.sums
         self.steps += result.done
+
+    def forget_skipped(self) -> None:
+        """Takes back the last step, one that was skipped."""
+        self.sums = self.sums._replace(skipped=self.sums.skipped - 1)
+        self.steps -= 1
 
     def steps_within(self, seconds: float) -> int:
         """Steps that take about so many seconds; 1 as long as that isn't known."""

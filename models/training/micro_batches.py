@@ -20,7 +20,7 @@ _REPLICA_SEED_STRIDE = 0x9E3779B1
 class PartSums(NamedTuple):
     """What a replica's batch adds to the global one; float32 scalars."""
 
-    loss: tf.Tensor  # sum of weight x (loss + penalties)
+    loss: tf.Tensor  # sum of weight x (sample weight x loss + penalties)
     correct: tf.Tensor
     weight: tf.Tensor
     count: tf.Tensor  # examples that are not padding
@@ -93,7 +93,9 @@ def _one_part(model: keras.Model, head: Head, objective: Objective, changed: set
             weight = tf.cast(batch["weight"], loss.dtype)
             count = tf.math.count_nonzero(weight, dtype=loss.dtype)
             penalty = tf.add_n([tf.cast(p, loss.dtype) for p in penalties]) if penalties else tf.zeros([], loss.dtype)
-            total = tf.reduce_sum(weight * loss) + count * penalty
+            # An example's own weight leaves the divisor as it is.
+            own = weight * tf.cast(batch["sample_weight"], loss.dtype) if "sample_weight" in batch else weight
+            total = tf.reduce_sum(own * loss) + count * penalty
             wanted = total / tf.cast(tf.shape(weight)[0], loss.dtype) * tf.cast(factor, loss.dtype)
         gradients = tape.gradient(wanted, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         best = tf.argmax(label, axis=1, output_type=tf.int32) if label.dtype.is_floating else label

@@ -8,6 +8,7 @@ weights/           best.weights.h5 (lowest validation loss), last.weights.h5
 evaluation.json    on the held-out split
 report.html        the same for people: curves, what they say, options
 checkpoints/       the last ones, which a run that was stopped goes on from
+replay/            where a step failed: the moment before it
 log.txt            warnings of TensorFlow and others
 model.keras        written last: where it stands, the run is finished
 """
@@ -75,6 +76,11 @@ class RunDirectory:
     def checkpoints(self) -> Path:
         """Where a run that was stopped goes on from."""
         return self.path / "checkpoints"
+
+    @property
+    def replay(self) -> Path:
+        """The moment before a step that failed."""
+        return self.path / "replay"
 
     @property
     def tensorboard(self) -> Path:

@@ -30,7 +30,7 @@ Batch = dict[str, tf.Tensor]
 class Sums(NamedTuple):
     """What a step adds to an epoch's metrics, over the global batch."""
 
-    loss: tf.Tensor  # sum of weight x (loss + penalties)
+    loss: tf.Tensor  # sum of weight x (sample weight x loss + penalties)
     correct: tf.Tensor  # sum of weight x (prediction is right)
     weight: tf.Tensor
     count: tf.Tensor  # examples that are not padding
@@ -56,6 +56,7 @@ def build_training_step(
     *,
     loss_scale: LossScale | None = None,
     augment: Callable[[Batch], Batch] | None = None,
+    forward: keras.Model | None = None,
 ) -> Callable[[Batch], Sums]:
     """The step of one replica, to be called inside `strategy.run`.
 
@@ -66,6 +67,7 @@ def build_training_step(
         options: See `StepOptions`.
         loss_scale: Of mixed_float16, made under the strategy's scope; else None.
         augment: A pure function of the batch, which XLA compiles in any case, in the forward half or alone.
+        forward: The model whose forward pass is called, where it is not `model`: a twin of other input size.
 
     Returns:
         A function from a replica's batch to the sums over the global batch.
@@ -73,7 +75,7 @@ def build_training_step(
     augment = augment and _compiled(augment, xla=True)
     changed: set[int] = set()
     forward_backward = build_forward_backward(
-        model, head, objective, augment, options.accumulate, changed, unrolled=options.synchronized
+        forward or model, head, objective, augment, options.accumulate, changed, unrolled=options.synchronized
     )
     # What communicates can't be compiled, nor stand in a function of its own.
     forward_backward = _compiled(forward_backward, options.xla and not options.synchronized)

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.heads import Head
-from models.training import callback_state, datasets, failures
+from models.training import callback_state, datasets, failures, memory
 from models.training.failures import NotFinite, PeerLost
 from models.training.feed import Feed
 from models.training.hardware import Hardware, prepare
@@ -25,9 +25,11 @@ from models.training.meter import Meter
 from models.training.objective import Objective
 from models.training.options import HardwareOptions
 from models.training.rate_finder import RangeTest, Smoother, rising_rates
+from models.training.replay import Replay, replay
+from models.training.resizing import Stage
 from models.training.saving import compile_with
 from models.training.snapshot import Snapshot, arrays_of, assign, require_same, restore_meter, variables_of
-from models.training.step import Batch, StepOptions, build_evaluation_step, build_training_step
+from models.training.step import Batch, StepOptions, Sums, build_evaluation_step, build_training_step
 from models.training.stopwatch import Stopwatch
 
 _SECONDS_A_CALL = 0.2
@@ -45,6 +47,7 @@ class Trainer:
         objective: What is minimised; by default the head's loss.
         step: How the step is put together; whether XLA compiles it is the hardware's to say.
         augment: Of training batches, in the compiled step: a pure function from a batch to a batch.
+        stages: The first epochs, on smaller images; see `build_stages`.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Trainer:
         objective: Objective | None = None,
         step: StepOptions | None = None,
         augment: Callable[[Batch], Batch] | None = None,
+        stages: Sequence[Stage] = (),
     ) -> None:
         head = head or head_of(model)
         hardware = hardware or prepare(HardwareOptions(strategy="single"))
@@ -67,14 +71,14 @@ class Trainer:
             if optimizer is not None:  # made anew: its variables are to be the strategy's
                 compile_model(model, head, type(optimizer).from_config(optimizer.get_config()))
             self.loss_scale = LossScale() if hardware.precision == "mixed_float16" else None
-        objective = objective or Objective(head, LossOptions())
-        options = dataclasses.replace(step or StepOptions(), xla=hardware.xla, synchronized=hardware.synchronized)
-        training = build_training_step(model, head, objective, options, loss_scale=self.loss_scale, augment=augment)
+        self._head, self._augment = head, augment
+        self._objective = objective or Objective(head, LossOptions())
+        self._options = dataclasses.replace(step or StepOptions(), xla=hardware.xla, synchronized=hardware.synchronized)
         several = hardware.workers > 1
         self._memory = memory_of(len(model.trainable_variables)) if several else ()
-        self._run_steps = build_training_loop(
-            self.strategy, training, stop_at_skipped=self.loss_scale is None, memory=self._memory
-        )
+        self._stages = (*stages, Stage(math.inf, model))
+        self._loops = [self._loop(stage, self._options) for stage in self._stages]
+        self._run_steps = self._loops[-1]
         judged = moving_averages(model.optimizer) or model.trainable_variables
         evaluation = build_evaluation_step(model, head, judged, gathered=several)
         self._run_evaluation = build_evaluation_loop(self.strategy, evaluation, gathered=several)
@@ -102,7 +106,7 @@ class Trainer:
                 `learning_rate`, `images_per_second`, `waiting` (share of the time spent waiting for input), with
                 validation `val_loss` and `val_accuracy`, with mixed_float16 `loss_scale` and `skipped_steps`, and at an
                 epoch's end `gradient_norm/LAYER`.
-            keeper: Saves the run.
+            keeper: Saves the run, and what a step that fails can be replayed from.
             start: Where to go on from; None: at the beginning.
 
         Returns:
@@ -110,6 +114,7 @@ class Trainer:
 
         Raises:
             NotFinite: A step's loss or gradients were no numbers.
+            InputError: Batches that do not fit the memory, with a size that does; a layer that XLA can't compile.
         """
         replicas = self.hardware.replicas
         if not isinstance(training, Feed):
@@ -133,6 +138,9 @@ class Trainer:
 
         iterator = iter(self._distributed(training.dataset))
         for epoch in range(first, epochs):
+            run_steps = self._loops[self._stage(epoch)]
+            if self._stage(epoch) != self._stage(epoch - 1):
+                meter.start_stage()
             listeners.on_epoch_begin(epoch)
             end = training.steps_until(epoch)
             while step < end:
@@ -142,7 +150,9 @@ class Trainer:
                 self._forget()
                 started = time.perf_counter()
                 try:
-                    result = self._run_steps(iterator, count, meter.sums)
+                    result = run_steps(iterator, count, meter.sums)
+                except tf.errors.ResourceExhaustedError as error:
+                    raise self._out_of_memory(error, training, epoch) from None
                 except tf.errors.OpError as error:
                     if not (self._memory and failures.is_lost_peer(error)):
                         raise self._explained(error) from None
@@ -152,7 +162,10 @@ class Trainer:
                 meter.add(result, time.perf_counter() - started)
                 step += result.done
                 if result.sums.skipped and not self.loss_scale:
-                    raise NotFinite(step - 1, epoch)
+                    step -= 1
+                    meter.forget_skipped()
+                    saved = keeper is not None and keeper.keep_for_replay(snapshot(epoch))
+                    raise NotFinite(step, epoch, saved=saved)
                 listeners.on_train_batch_end(step - 1, meter.logs())
                 if keeper:
                     keeper.after_call(step, lambda: snapshot(epoch))  # noqa: B023 - called at once
@@ -195,6 +208,27 @@ class Trainer:
         for variable, average in zip(self.model.trainable_variables, averages, strict=False):
             variable.assign(average)
 
+    def replay(self, start: Snapshot, parts: Sequence[Batch]) -> Replay:
+        """Makes the step after `start` again, uncompiled and without its update; see `replay`.
+
+        Args:
+            start: As the keeper saved it for replay; the model takes over what it holds.
+            parts: That step's global batch: the batch of each replica in turn.
+        """
+        assign(variables_of(self.model, self.loss_scale), start.arrays, "the replay")
+        if self.hardware.synchronized:  # moments of all replicas together are those of one that has all examples
+            parts = [{name: tf.concat([part[name] for part in parts], axis=0) for name in parts[0]}]
+        stage = self._stages[self._stage(start.epoch)]
+        return replay(
+            self.model,
+            self._head,
+            self._objective,
+            parts,
+            augment=stage.augmented(self._augment),
+            accumulate=self._options.accumulate,
+            forward=stage.forward,
+        )
+
     def stopwatch(self, training: Feed) -> Stopwatch:
         """Times the steps of `fit` on a feed of its own."""
         iterator = iter(self._distributed(training.dataset))
@@ -234,6 +268,38 @@ class Trainer:
 
     def _explained(self, error: tf.errors.OpError) -> Exception:
         return failures.uncompiled(error, [layer.name for layer in all_layers(self.model)]) or error
+
+    def _loop(self, stage: Stage, options: StepOptions) -> Callable[[Any, int, Sums], Result]:
+        step = build_training_step(
+            self.model,
+            self._head,
+            self._objective,
+            options,
+            loss_scale=self.loss_scale,
+            augment=stage.augmented(self._augment),
+            forward=stage.forward,
+        )
+        return build_training_loop(self.strategy, step, stop_at_skipped=self.loss_scale is None, memory=self._memory)
+
+    def _stage(self, epoch: int) -> int:
+        """Which stage an epoch belongs to, both counted from 0."""
+        return next(number for number, stage in enumerate(self._stages) if epoch < stage.until)
+
+    def _out_of_memory(self, error: tf.errors.ResourceExhaustedError, training: Feed, epoch: int) -> Exception:
+        if self.hardware.workers > 1:  # the others would have to try with us
+            return memory.unexplored(error, training.batch_size)
+        warnings.warn(f"Out of memory at --batch-size {training.batch_size}: trying what fits", stacklevel=3)
+        stage, variables = self._stage(epoch), variables_of(self.model, self.loss_scale)
+        before = {name: np.array(variable.numpy()) for name, variable in variables.items()}
+
+        def run(dataset: tf.data.Dataset, accumulate: int) -> None:
+            loop = self._loop(self._stages[stage], dataclasses.replace(self._options, accumulate=accumulate))
+            try:
+                loop(iter(self._distributed(dataset)), 1, Meter(len(self.model.trainable_variables)).sums)
+            finally:
+                assign(variables, before, "memory")
+
+        return memory.explained(error, training, self.hardware.replicas, self._options.accumulate, run)
 
     def _forget(self) -> None:
         """So that a call that fails in its first step has done none."""

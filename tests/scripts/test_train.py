@@ -12,6 +12,9 @@ import pytest
 import tensorflow as tf
 import yaml
 
+from pipelines.example_ids import read_ids
+from pipelines.manifest import read_manifest
+from pipelines.split_files import SplitFiles
 from scripts import build_tfrecords, train
 from tests.scripts.conftest import SMALL, write_photos
 
@@ -206,14 +209,69 @@ def test_bad_options_are_one_line_that_names_them_and_leave_nothing(data, tmp_pa
     assert not run.exists()
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
-def test_a_run_that_diverges_ends_with_its_epoch_named_and_is_not_finished(data, tmp_path, capsys, precision):
+def test_a_run_that_diverges_names_step_and_examples_and_can_be_replayed(data, tmp_path, capsys):
     run = tmp_path / "run"
     argv = ["--data", str(data), "--run", str(run), *SMALL, "--optimizer", "sgd", "--learning-rate", "1e30"]
-    assert train.main([*argv, "--precision", precision]) == 2
+    assert train.main(argv) == 2
+    error = capsys.readouterr().err
+    assert "finite loss" in error and "step=1, epoch=1, examples: " in error and error.count("\n") == 1
+    named = error.partition("examples: ")[2].partition(",")[0]  # 'INDEX ID'
+    assert not (run / "model.keras").exists() and "--replay" in error
+    assert train.main([*argv, "--replay"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("step 1 (counted from 0), epoch 1, 16 examples") and f"index {named}" in said
+    assert train.main([*argv, "--learning-rate", "0.01"]) == 2
+    assert "learning_rate 1e+30 there" in capsys.readouterr().err
+    assert train.main([*argv, "--learning-rate", "0.01", "--overwrite", "--epochs", "1"]) == 0
+
+
+def test_a_run_whose_steps_are_all_skipped_ends_with_its_epoch_named(data, tmp_path, capsys):
+    run = tmp_path / "run"
+    argv = ["--data", str(data), "--run", str(run), *SMALL, "--optimizer", "sgd", "--learning-rate", "1e30"]
+    assert train.main([*argv, "--precision", "mixed_float16"]) == 2
     error = capsys.readouterr().err
     assert "finite loss" in error and "epoch=" in error and error.count("\n") == 1
     assert not (run / "model.keras").exists()
+
+
+def test_sample_weights_smaller_images_and_other_options_go_together_on_two_replicas(data, tmp_path, capsys):
+    ids = read_ids(SplitFiles(folder=data, manifest=read_manifest(data), name="train"))
+    weights = tmp_path / "weights.csv"
+    weights.write_text("id,weight\n" + "".join(f"{name},{place % 3}\n" for place, name in enumerate(ids)))
+    options = ["--sample-weights", str(weights), "--progressive-resizing", "0.5:1", "--flatten", "average"]
+    options += [
+        "--class-weight",
+        "balanced",
+        "--label-smoothing",
+        "0.1",
+        "--focal-gamma",
+        "1",
+        "--clip-global-norm",
+        "1",
+    ]
+    options += [
+        "--schedule",
+        "one_cycle",
+        "--accumulate",
+        "2",
+        "--ema",
+        "0.5",
+        "--optimizer",
+        "lamb",
+        "--scale-lr",
+        "32",
+    ]
+    runs = []
+    for replicas in ([], ["--strategy", "mirrored", "--replicas", "2"]):
+        run = tmp_path / f"run{len(runs)}"
+        argv = ["--data", str(data), "--run", str(run), *SMALL, *options, *replicas, "--epochs", "2"]
+        assert train.main([*argv, "--precision", "float64"]) == 0, capsys.readouterr().err
+        runs.append(keras.models.load_model(run / "model.keras").get_weights())
+    for a, b in zip(*runs, strict=True):
+        assert np.linalg.norm(a - b) <= 1e-9 * np.linalg.norm(a) + 1e-12
+    weights.write_text(weights.read_text().replace(",2", ",1"))
+    assert train.main([*argv, "--epochs", "3", "--precision", "float64"]) == 2
+    assert "sample_weights_fingerprint" in capsys.readouterr().err
 
 
 def test_data_that_is_no_dataset_is_refused(tmp_path, capsys):

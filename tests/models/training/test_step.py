@@ -1,5 +1,7 @@
 """What the step can be told: parts, clipping, weights, schedules, moving averages; and what it does with a NaN."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -73,6 +75,41 @@ def test_the_loss_is_the_weighted_sum_over_the_count_of_examples_that_are_not_pa
     losses = trainer.evaluate(task._feed(np.arange(24), np.ones(24), 24, 1, 24))["loss"]
     sums = run(trainer, task._feed(np.arange(24), weight, 24, 1, 24), 1)
     assert sums.loss / sums.count == pytest.approx((losses * weight).sum() / 12, rel=1e-6)
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_sample_weights_weigh_losses_and_leave_divisor_penalties_and_accuracy_alone(
+    make_trainer, task, replicas, accumulate
+):
+    own = np.random.default_rng(0).uniform(0, 3, 24).astype(np.float32)
+    own[3:9] = 0  # still counted
+    weight = np.where(np.arange(24) < 20, 1, 0)  # the rest is padding
+    trainer = make_trainer(
+        replicas,
+        precision="float64",
+        optimizer={**SGD, "momentum": 0.0},
+        class_weights=[1, 2, 3, 4],
+        l2=1e-2,
+        step={"accumulate": accumulate},
+    )
+    model, start = trainer.model, weights(trainer)
+    image, label = task.image[:20], task.label[:20]
+    with tf.GradientTape() as tape:
+        outputs = model(image, training=True)
+        losses = -tf.math.log(tf.gather(outputs, label, batch_dims=1)) * (1.0 + label)
+        expected = tf.reduce_sum(own[:20] * losses) / 20 + tf.add_n(model.losses)
+    gradients = tape.gradient(expected, [v.value for v in model.trainable_variables])
+    right = (outputs.numpy().argmax(axis=1) == label).sum()
+
+    feed = task._feed(np.arange(24), weight, 24, replicas, 24)
+    columns = tf.data.Dataset.from_tensor_slices({"sample_weight": own}).batch(24 // replicas)
+    both = tf.data.Dataset.zip((feed.dataset, columns)).map(lambda batch, more: {**batch, **more})
+    sums = run(trainer, dataclasses.replace(feed, dataset=both), 1)
+    assert sums.loss / sums.count == pytest.approx(float(expected), rel=1e-6)
+    assert (sums.count, sums.weight, sums.correct) == (20, 20, right)
+    by_hand = [w - np.float32(SGD["learning_rate"]) * g.numpy() for w, g in zip(start, gradients, strict=True)]
+    assert difference(by_hand, weights(trainer)) < 1e-12
 
 
 def test_smoothing_and_focus_are_keras_own_and_mixed_labels_are_taken():

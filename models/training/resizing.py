@@ -48,6 +48,7 @@ class Stage:
 def build_stages(
     options: ResizingOptions,
     model: keras.Model,
+    shape: tuple[int, int, int],
     hardware: Hardware,
     build: Callable[[tuple[int, int, int]], keras.Model],
 ) -> list[Stage]:
@@ -55,14 +56,16 @@ def build_stages(
 
     Args:
         options: Shares and epochs.
-        model: The one that is trained, built for the full size.
+        model: The one that is trained.
+        shape: (height, width, channels) that it is built for.
         hardware: What it runs on.
-        build: Builds the same model for another (height, width, channels); under the strategy's scope.
+        build: Builds the same model for another shape; called under the strategy's scope, after `model` was built, so
+            that what it draws at random leaves that one as it is.
 
     Raises:
         InputError: A model that can't be built smaller, or whose variables depend on the size.
     """
-    height, width, channels = model.input_shape[1:]
+    height, width, channels = shape
     stages = []
     for share, until in options.stages:
         size = max(1, round(share * height)), max(1, round(share * width))
@@ -76,7 +79,7 @@ def build_stages(
             ) from error
         if hardware.synchronized:
             synchronize(twin)
-        _require_same_variables(model, twin)
+        _require_same_variables(model, twin, f"{size[0]}x{size[1]}")
         stages.append(Stage(until, twin, size))
     return stages
 
@@ -111,7 +114,7 @@ def _shares(old: int, new: int) -> np.ndarray:
     return shares / shares.sum(axis=1, keepdims=True)
 
 
-def _require_same_variables(model: keras.Model, twin: keras.Model) -> None:
+def _require_same_variables(model: keras.Model, twin: keras.Model, size: str) -> None:
     for kind in ("trainable_variables", "non_trainable_variables"):
         pairs = list(zip(getattr(model, kind), getattr(twin, kind), strict=False))
         other = [
@@ -121,8 +124,7 @@ def _require_same_variables(model: keras.Model, twin: keras.Model) -> None:
         require(
             same and not other,
             "Expected with --progressive-resizing a model whose variables do not depend on the image size",
-            model="x".join(map(str, model.input_shape[1:3])),
-            smaller="x".join(map(str, twin.input_shape[1:3])),
+            at=size,
             differing=other[0] if other else f"the number of {kind.replace('_', ' ')}",
             do="Pool over all places before the dense layers, as --flatten average does.",
         )

@@ -34,7 +34,7 @@ def progressive(make_trainer, replicas, *texts, augment=None, step=None, cnn=Non
     def build(shape):
         return build_cnn(CNNOptions(**chosen), shape, SOFTMAX)
 
-    stages = build_stages(ResizingOptions(progressive_resizing=texts), full.model, full.hardware, build)
+    stages = build_stages(ResizingOptions(progressive_resizing=texts), full.model, (8, 8, 1), full.hardware, build)
     options = StepOptions(**(step or {}))
     return Trainer(full.model, head=SOFTMAX, hardware=full.hardware, augment=augment, step=options, stages=stages)
 
@@ -148,7 +148,7 @@ def test_a_replay_is_of_the_size_that_its_epoch_had(make_trainer, task, tmp_path
 
 
 def test_a_model_whose_variables_depend_on_the_size_is_refused(make_trainer):
-    words = r"model='8x8', smaller='4x4', differing='dense_1/kernel \(16, 16\) and \(4, 16\)'\. Pool over all places"
+    words = r"at='4x4', differing='dense_1/kernel \(16, 16\) and \(4, 16\)'\. Pool over all places"
     with pytest.raises(InputError, match="Expected with --progressive-resizing.*" + words):
         progressive(make_trainer, 1, "0.5:2", cnn={"flatten": "flatten", "filters": 2})
     with pytest.raises(

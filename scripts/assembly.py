@@ -185,6 +185,7 @@ def build_trainer(
         stages=build_stages(
             setting.options["resizing"],
             model,
+            setting.spec.shape,
             setting.hardware,
             lambda shape: _built(setting, shape, standardisation),
         ),

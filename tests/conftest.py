@@ -1,5 +1,7 @@
 """Two logical CPU devices for the whole session: TensorFlow takes them only before it runs anything."""
 
+import models  # noqa: F401  # isort: skip - before TensorFlow, which it sets up as in every command
+
 import keras
 import pytest
 

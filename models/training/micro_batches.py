@@ -1,5 +1,6 @@
 """The forward and backward half of the step, on a replica's batch as a whole or cut into equal parts."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -7,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from models.heads import Head
+from models.training import fused_normalization
 from models.training.keras_internals import is_seed
 from models.training.objective import Objective
 
@@ -35,6 +37,7 @@ def build_forward_backward(
     changed: set[int],
     *,
     unrolled: bool = False,
+    fused: bool = False,
 ) -> Callable[[Tensors, Tensors, Batch, tf.Tensor, tf.Tensor], tuple[Tensors, Tensors, PartSums]]:
     """The pure function from weights, state, batch, replica number and loss scale to gradients, new state and sums.
 
@@ -49,9 +52,11 @@ def build_forward_backward(
         changed: Takes, while the function is traced, the places of the state that it changes: the rest, as of frozen
             layers, is not to be averaged over the replicas.
         unrolled: Whether the parts follow each other outside of a loop, in which replicas could not communicate.
+        fused: Whether batch normalisation uses its fused kernel.
     """
     seeds = [i for i, variable in enumerate(model.non_trainable_variables) if is_seed(variable)]
-    one = _one_part(model, head, objective, changed)
+    normalization = fused_normalization.fused if fused else contextlib.nullcontext
+    one = _one_part(model, head, objective, changed, normalization)
 
     def forward_backward(weights: Tensors, state: Tensors, batch: Batch, replica: tf.Tensor, factor: tf.Tensor):
         batch = augment(batch) if augment else batch
@@ -80,14 +85,21 @@ def build_forward_backward(
     return forward_backward
 
 
-def _one_part(model: keras.Model, head: Head, objective: Objective, changed: set[int]) -> Callable[..., Any]:
+def _one_part(
+    model: keras.Model,
+    head: Head,
+    objective: Objective,
+    changed: set[int],
+    normalization: Callable[[], contextlib.AbstractContextManager],
+) -> Callable[..., Any]:
     def one(weights: Tensors, state: Tensors, batch: Batch, factor: tf.Tensor) -> tuple[Tensors, Tensors, PartSums]:
         label = batch["label"]
         with tf.GradientTape() as tape:
             tape.watch(weights)
-            outputs, new_state, penalties = model.stateless_call(
-                weights, state, batch["image"], training=True, return_losses=True
-            )
+            with normalization():
+                outputs, new_state, penalties = model.stateless_call(
+                    weights, state, batch["image"], training=True, return_losses=True
+                )
             changed.update(i for i, (a, b) in enumerate(zip(state, new_state, strict=True)) if a is not b)
             loss = objective.losses(label, outputs)
             weight = tf.cast(batch["weight"], loss.dtype)

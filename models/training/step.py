@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.heads import Head
+from models.training import fused_normalization
 from models.training.keras_internals import own_copy, pure_optimizer
 from models.training.loss_scale import LossScale
 from models.training.micro_batches import build_forward_backward
@@ -75,7 +76,14 @@ def build_training_step(
     augment = augment and _compiled(augment, xla=True)
     changed: set[int] = set()
     forward_backward = build_forward_backward(
-        forward or model, head, objective, augment, options.accumulate, changed, unrolled=options.synchronized
+        forward or model,
+        head,
+        objective,
+        augment,
+        options.accumulate,
+        changed,
+        unrolled=options.synchronized,
+        fused=not options.xla and fused_normalization.pays(),
     )
     # What communicates can't be compiled, nor stand in a function of its own.
     forward_backward = _compiled(forward_backward, options.xla and not options.synchronized)

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable
 
+# Steps that a batch may be late: at least, where nothing is known yet of how late they come; and at most, or a worker
+# that once took long, as over compiling, would hide for ever what others lose.
+_LEAST, _MOST = 64, 1000
+
 
 class Arrivals:
     """What came so far of an endless stream of steps.
 
-    A batch that has been overtaken is late or lost, and nobody says which. It is taken as lost once it is much later
-    than any that came has been; should it come after all, it is no longer counted.
+    A batch that has been overtaken is late or lost, and nobody says which. It is taken as lost once it is four times as
+    late as any that came has been; should it come after all, it is no longer counted.
 
     Args:
         start: The first step.
@@ -40,5 +44,6 @@ class Arrivals:
             at_the_end: Whether there will be no later count, so that what is no later than others have been is all
                 that is spared.
         """
-        patience = self._latest if at_the_end else 16 + 4 * self._latest
+        patience = self._latest if at_the_end else max(_LEAST, 4 * self._latest)
+        patience = min(patience, _MOST)
         return sum(step < self._next - 1 - patience for step in self._missing)

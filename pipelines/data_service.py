@@ -8,6 +8,7 @@ process needs travel together, so that what is lost shifts nothing.
 """
 
 import dataclasses
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from base.errors import require
 from pipelines import order, streaming
 from pipelines.arrivals import Arrivals
 from pipelines.frames import Frames
+from pipelines.native_errors import reason_of
 from pipelines.parts import Parts
 from pipelines.sources.tfrecord import list_records
 from pipelines.split_files import SplitFiles
@@ -120,6 +122,14 @@ class Ticker:
         with tf.device("/CPU:0"):
             self._arrivals.add(self._came.dequeue_many(self._came.size()).numpy().tolist())
         return self._arrivals
+
+
+def said_by_worker(error: Exception) -> dict[str, str]:
+    """What went wrong on a worker, as an error message has it: `worker`, host:port, where it is said, and `error`."""
+    text = reason_of(error, 2000)
+    worker = re.search(r"from worker (\S+):", text)
+    reason = re.split(r"Iterator::\S+: ", text)[-1][:300]
+    return {"worker": worker[1], "error": reason} if worker else {"error": reason}
 
 
 def _reader(files: SplitFiles) -> Callable[[tf.Tensor], tf.Tensor]:

@@ -14,11 +14,10 @@ from pipelines.arrivals import Arrivals
 from pipelines.augment.augmentation import Augmentation, host_crop
 from pipelines.augment.policy import Policy
 from pipelines.budget import Budget
-from pipelines.data_service import Served, Ticker
+from pipelines.data_service import Served, Ticker, said_by_worker
 from pipelines.dispatcher import require_workers
 from pipelines.input_options import InputSpec
 from pipelines.manifest import Manifest
-from pipelines.native_errors import reason_of
 from pipelines.parts import Parts
 from pipelines.reader_options import ReaderOptions
 from pipelines.split_files import FILE_ERRORS, SplitFiles
@@ -161,7 +160,7 @@ class Data:
         found = None if missing else self._served.files.culprit(self._training)
         return found or input_error(
             f"Expected the data service's workers to read {self._served.files.folder}, at the same path as here",
-            error=reason_of(error),
+            **said_by_worker(error),
         )
 
     def describe(self) -> dict[str, str]:

@@ -4,9 +4,12 @@
 Training then takes `--data-service ADDRESS`.
 """
 
+import contextlib
 import dataclasses
+import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -76,7 +79,7 @@ def _main(argv: Sequence[str] | None) -> None:
         try:
             _serve(options)
         finally:
-            server.stop()
+            _stop(server)
 
 
 def _start_dispatcher(options: ServerOptions, place: Any) -> Any:
@@ -109,6 +112,13 @@ def _serve(options: ServerOptions) -> None:
             workers_of(options.dispatcher, options.wait)
 
 
+def _stop(server: Any) -> None:
+    """Stops a server, if it can be done soon: a worker whose dispatcher is gone would try to reach it first."""
+    stopping = threading.Thread(target=server.stop, daemon=True)
+    stopping.start()
+    stopping.join(_STOPPING)
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("", 0))
@@ -116,4 +126,7 @@ def _free_port() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    os._exit(code)  # what is left of a server that could not be stopped would be waited for

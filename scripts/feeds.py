@@ -22,6 +22,7 @@ from pipelines.parts import Parts
 from pipelines.reader_options import ReaderOptions
 from pipelines.split_files import FILE_ERRORS, SplitFiles
 from pipelines.synthetic import constant_batches, synthetic_batch
+from scripts.dispatcher_watch import watched
 
 SYNTHETIC = "synthetic: one batch of random pixels, again and again; the model learns nothing, and is not evaluated"
 
@@ -29,7 +30,8 @@ _ELSEWHERE = (
     "batches come in no fixed order, and a worker that dies loses those it has; exact resume is off; "
     "files are read at the same path on every worker"
 )
-_SERVICE_SECONDS = 20.0  # within which a dispatcher has to answer, and to have a worker
+_SERVICE_SECONDS = 20.0  # within which a dispatcher has to answer at the start, and to have a worker
+_PATIENCE = 60.0  # seconds that it may be silent afterwards
 
 
 class Data:
@@ -143,7 +145,8 @@ class Data:
     def reading(self) -> Iterator[None]:
         """Where batches are used: an error that comes of a file becomes one that names shard and record."""
         try:
-            yield
+            with watched(self._service, _PATIENCE) if self._service else contextlib.nullcontext():
+                yield
         except FILE_ERRORS as error:
             for (_, how), opened in self._opened.items():
                 if opened.is_resident and how.crop is None:  # its files are done with

@@ -27,8 +27,7 @@ from pipelines.input_options import InputSpec
 from pipelines.manifest import read_manifest
 from pipelines.parts import Parts
 from pipelines.reader_options import ReaderOptions
-from scripts import build_tfrecords, data_service
-from scripts.feeds import Data
+from scripts import build_tfrecords, data_service, feeds
 from scripts.lost_batches import LostBatches
 from tests.scripts.test_train import write_photos
 
@@ -76,7 +75,7 @@ def folder(tmp_path_factory):
 
 
 def opened(folder, address, **options):
-    return Data(folder, read_manifest(folder), SPEC, PARTS, ReaderOptions(**options), service=address)
+    return feeds.Data(folder, read_manifest(folder), SPEC, PARTS, ReaderOptions(**options), service=address)
 
 
 class Kill(keras.callbacks.Callback):
@@ -121,7 +120,9 @@ def test_what_a_worker_can_not_read_is_said_in_a_line(service, folder, tmp_path)
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
     gone = None
-    assert f"{shard.name}" in (error := error_of(opened(copy, service[0]))) and "record=" in error
+    assert f"{shard.name}" in (error := error_of(opened(copy, service[0]))) and "record " in error
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
     gone = opened(copy, service[0])
     assert str(shard) in (error := error_of(gone)) and "the data service's workers to read" in error
 
@@ -158,6 +159,32 @@ def test_a_worker_ends_when_its_dispatcher_has(capsys):
     out, err = capsys.readouterr()
     assert out.startswith("worker: 127.0.0.1:")
     assert err.startswith("error: ") and f"answers within 1 s at grpc://{place.address}" in err.splitlines()[-1]
+
+
+_WAITING = """
+import sys, threading
+from pathlib import Path
+from pipelines.service_servers import Place, start_dispatcher, start_worker
+from scripts import feeds
+from tests.scripts.test_data_service import free_port, opened
+place = Place(host="127.0.0.1", port=free_port())
+dispatcher, address = start_dispatcher(place), f"grpc://{place.address}"
+worker = start_worker(Place(host="127.0.0.1", port=free_port()), address)
+feeds._PATIENCE = 1.0
+data = opened(Path(sys.argv[1]), address)
+batches = iter(data.training("train").dataset)
+threading.Timer(1, dispatcher.stop).start()
+with data.reading():
+    while True:
+        next(batches)
+"""
+
+
+def test_a_training_does_not_wait_for_ever_for_a_dispatcher_that_is_gone(folder):
+    command = [sys.executable, "-c", _WAITING, str(folder)]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert ended.returncode == 2, ended.stderr
+    assert re.fullmatch(r"error: Expected a dispatcher .* answers within 1 s at grpc://\S+ .*\n", ended.stdout)
 
 
 def test_training_goes_on_without_a_killed_worker_and_says_what_was_lost(service, folder):

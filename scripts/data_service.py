@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from base import command, native_log
-from base.errors import require
+from base.errors import InputError, require
 from base.options import option, parse
 from models.training.cluster import require_free_port
 from pipelines.data_service_options import require_address
@@ -56,6 +56,7 @@ DESCRIPTION = "Starts a server that makes training batches for train.py --data-s
 
 _DISPATCHER_PORT = 5050
 _BETWEEN_LOOKS = 2.0  # seconds, of a worker at its dispatcher
+_BETWEEN_SIGNALS = 0.2
 _STOPPING = 5.0  # seconds
 
 
@@ -94,9 +95,8 @@ def _start_dispatcher(options: ServerOptions, place: Any) -> Any:
 
 def _start_worker(options: ServerOptions, place: Any) -> Any:
     from pipelines import service_servers
-    from pipelines.dispatcher import workers_of
 
-    workers_of(options.dispatcher, options.wait)
+    _ask_dispatcher(options)
     server = service_servers.start_worker(place, options.dispatcher)
     print(f"worker: {place.address}, of {options.dispatcher}; it reads data sets at their trainings' paths", flush=True)
     return server
@@ -104,12 +104,30 @@ def _start_worker(options: ServerOptions, place: Any) -> Any:
 
 def _serve(options: ServerOptions) -> None:
     """Until a signal comes; a worker also ends when its dispatcher has."""
-    from pipelines.dispatcher import workers_of
-
     while True:
         time.sleep(_BETWEEN_LOOKS)
         if options.role == "worker":
+            _ask_dispatcher(options)
+
+
+def _ask_dispatcher(options: ServerOptions) -> None:
+    """Whether it answers; in a thread of its own, since a signal would have to wait for the answer."""
+    from pipelines.dispatcher import workers_of
+
+    errors: list[Exception] = []
+
+    def ask() -> None:
+        try:
             workers_of(options.dispatcher, options.wait)
+        except InputError as error:
+            errors.append(error)
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    while asking.is_alive():
+        asking.join(_BETWEEN_SIGNALS)
+    if errors:
+        raise errors[0]
 
 
 def _stop(server: Any) -> None:

@@ -2,7 +2,6 @@
 
 import time
 
-import grpc
 import tensorflow as tf
 
 from base.errors import input_error
@@ -21,6 +20,8 @@ def workers_of(address: str, seconds: float) -> list[str]:
     Raises:
         InputError: It does not, or is something else.
     """
+    import grpc  # most trainings need none
+
     with grpc.insecure_channel(address.removeprefix("grpc://")) as channel:
         try:
             answer = channel.unary_unary(_METHOD)(b"", timeout=seconds, wait_for_ready=True)

@@ -142,10 +142,14 @@ class Data:
         return Feed(dataset=dataset, examples=opened.reader.examples, batch_size=self._parts.batch_size)
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[None]:
-        """Where batches are used: an error that comes of a file becomes one that names shard and record."""
+    def reading(self, *, training: bool = False) -> Iterator[None]:
+        """Where batches are used: an error that comes of a file becomes one that names shard and record.
+
+        Args:
+            training: Whether the training feed is among them: then a data service has to answer all the while.
+        """
         try:
-            with watched(self._service, _PATIENCE) if self._service else contextlib.nullcontext():
+            with watched(self._service, _PATIENCE) if training and self._service else contextlib.nullcontext():
                 yield
         except FILE_ERRORS as error:
             for (_, how), opened in self._opened.items():

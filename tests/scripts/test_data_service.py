@@ -174,7 +174,7 @@ feeds._PATIENCE = 1.0
 data = opened(Path(sys.argv[1]), address)
 batches = iter(data.training("train").dataset)
 threading.Timer(1, dispatcher.stop).start()
-with data.reading():
+with data.reading(training=True):
     while True:
         next(batches)
 """

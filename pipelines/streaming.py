@@ -55,7 +55,8 @@ class Streamed:
         records = epochs.flat_map(tf.autograph.experimental.do_not_convert(epoch_from_start))
 
         def batch(element: tf.Tensor, rows: tuple[tf.Tensor, tf.Tensor]) -> Batch:
-            return self._batch(*rows, parts.positions(element) // self.examples, tf.ones([parts.size]))
+            epoch = parts.positions(element) // self.examples
+            return decoded(self.files, self.frames, *rows, epoch, tf.ones([parts.size]))
 
         return self._mapped(_own_parts(records, parts), batch, start_step * parts.own)
 
@@ -67,7 +68,7 @@ class Streamed:
 
         def batch(element: tf.Tensor, rows: tuple[tf.Tensor, tf.Tensor]) -> Batch:
             _, weight = order.evaluation_order(parts.positions(element), self.examples)
-            return self._batch(*rows, tf.zeros([parts.size], tf.int64), weight)
+            return decoded(self.files, self.frames, *rows, tf.zeros([parts.size], tf.int64), weight)
 
         return self._mapped(_own_parts(records, parts), batch, 0)
 
@@ -98,24 +99,37 @@ class Streamed:
         # The records first: they are asked for one more than there are places, and so counted.
         return tf.data.Dataset.zip((records, tf.data.Dataset.range(start, start + count)))
 
-    def _batch(self, records: tf.Tensor, index: tf.Tensor, epoch: tf.Tensor, weight: tf.Tensor) -> Batch:
-        columns = self.files.parsed(records)
-        images, orientation = columns["image"], columns["orientation"]
-        if self.frames.crop is None:
-            image = self.frames.whole(images, orientation)
-        else:
-            sizes = windows.image_sizes(images)
-            image = self.frames.cropped(lambda place: images[place], sizes, orientation, epoch, index)
-        return {
-            "image": image,
-            "label": tf.cast(columns["label"], tf.int32),
-            "index": index,
-            "epoch": epoch,
-            "weight": weight,
-        }
-
     def _mapped(self, rows: tf.data.Dataset, batch, first: int) -> tf.data.Dataset:
         return self.stages.finished(self.stages.mapped(rows.enumerate(first), batch))
+
+
+def decoded(
+    files: SplitFiles, frames: Frames, records: tf.Tensor, index: tf.Tensor, epoch: tf.Tensor, weight: tf.Tensor
+) -> Batch:
+    """The batch of some records, decoded.
+
+    Args:
+        files: Where they come from.
+        frames: What their images become.
+        records: string `[B]`.
+        index: int64 `[B]`, places in the split.
+        epoch: int64 `[B]`.
+        weight: float32 `[B]`.
+    """
+    columns = files.parsed(records)
+    images, orientation = columns["image"], columns["orientation"]
+    if frames.crop is None:
+        image = frames.whole(images, orientation)
+    else:
+        sizes = windows.image_sizes(images)
+        image = frames.cropped(lambda place: images[place], sizes, orientation, epoch, index)
+    return {
+        "image": image,
+        "label": tf.cast(columns["label"], tf.int32),
+        "index": index,
+        "epoch": epoch,
+        "weight": weight,
+    }
 
 
 def _own_parts(records: tf.data.Dataset, parts: Parts) -> tf.data.Dataset:

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from models.training.feed import Feed
 from pipelines import frames, reader
+from pipelines.arrivals import Arrivals
 from pipelines.augment.augmentation import Augmentation, host_crop
 from pipelines.augment.policy import Policy
 from pipelines.budget import Budget
@@ -72,12 +73,24 @@ class Data:
         """What the training images become before they are augmented."""
         return self._training
 
-    def training(self, split: str, start_step: int = 0) -> Feed:
-        """The endless, shuffled feed of a split, from a step on."""
+    @property
+    def arrivals(self) -> Callable[[], Arrivals] | None:
+        """What came so far of a training feed that is made elsewhere; None: it is made here, and nothing is lost."""
+        return None
+
+    def training(self, split: str, start_step: int = 0, augmentation: Augmentation | None = None) -> Feed:
+        """The endless, shuffled feed of a split, from a step on.
+
+        Args:
+            split: Its name.
+            start_step: The step of the first batch.
+            augmentation: That is done in the input pipeline, on the host.
+        """
         dataset = self._training_batches(split, self._parts, start_step)
         counts = self._manifest.splits[split].examples_per_class
         examples = len(counts) * max(counts) if self._is_balanced else sum(counts)
-        return Feed(dataset=dataset, examples=examples, batch_size=self._parts.batch_size)
+        feed = Feed(dataset=dataset, examples=examples, batch_size=self._parts.batch_size)
+        return feed if augmentation is None else augmented_on_host(feed, augmentation)
 
     def batch_of_step(self, split: str, step: int) -> list[Batch]:
         """The training batch of one step: the parts of all replicas in turn, those of other workers too."""
@@ -104,8 +117,12 @@ class Data:
         return Feed(dataset=dataset, examples=opened.reader.examples, batch_size=self._parts.batch_size)
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[None]:
-        """Where batches are used: an error that comes of a file becomes one that names shard and record."""
+    def reading(self, *, training: bool = False) -> Iterator[None]:
+        """Where batches are used: an error that comes of a file becomes one that names shard and record.
+
+        Args:
+            training: Whether the training feed is among them.
+        """
         try:
             yield
         except FILE_ERRORS:

@@ -107,6 +107,7 @@ class Job:
         from models.training.report import write_report
         from models.training.saving import save_model
         from models.training.waiting import WaitingVerdict
+        from scripts.lost_batches import LostBatches
         from scripts.training import training_of
 
         console, chosen = self.console, self.options["training"]
@@ -132,6 +133,8 @@ class Job:
 
         validation = training.validation_feed()
         weights, callbacks = standard_callbacks(run, chosen, validation=validation is not None)
+        if training.data.arrivals is not None:
+            callbacks.append(LostBatches(training.data.arrivals, lambda text: console.print(text, soft_wrap=True)))
         progress = Progress(console)
         verdict = WaitingVerdict(console, _doctor(self.options["run"].data, run), training.likely_to_be_slow)
         with training.watched(), signals.held_back() as received, contextlib.closing(progress):

@@ -14,6 +14,7 @@ from models.training.resizing_options import ResizingOptions
 from models.training.schedules import ScheduleOptions
 from pipelines.augment.generator_options import GeneratorOptions
 from pipelines.augment.options import AugmentOptions
+from pipelines.data_service_options import DataServiceOptions
 from pipelines.input_options import InputOptions
 from pipelines.reader_options import ReaderOptions
 
@@ -56,6 +57,7 @@ GROUPS = {
     "model": ModelOptions,
     "input": InputOptions,
     "reading": ReaderOptions,
+    "data service": DataServiceOptions,
     "augmentation": AugmentOptions,
     "generator": GeneratorOptions,
     "cnn": CNNOptions,

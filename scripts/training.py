@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from scripts import assembly, feeds
 from scripts.assembly import Setting
 from scripts.feeds import Data
 from scripts.replay import naming_examples, replayed
+from scripts.served_feeds import ServedData
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,7 +89,7 @@ class Training:
     def watched(self) -> Iterator[None]:
         """Where training happens: its errors name shard and record, and the examples of a step that failed."""
         try:
-            with self.data.reading():
+            with self.data.reading(training=True):
                 yield
         except NotFinite as error:
             raise error if self.setting.synthetic else naming_examples(error, self.data) from None
@@ -118,7 +120,9 @@ def training_of(options: dict[str, Any], manifest: Manifest, *, factors: np.ndar
         InputError: The options don't go together, or not with the data set or the hardware; files that can't be read.
     """
     setting = assembly.setting_of(options, manifest, synthetic=options["run"].synthetic)
-    data = feeds.Data(
+    service = options["data service"].data_service
+    make_data = feeds.Data if service is None else functools.partial(ServedData, service=service)
+    data = make_data(
         Path(options["run"].data),
         manifest,
         setting.spec,
@@ -164,5 +168,4 @@ def _training_feed(setting: Setting, data: Data, augmentation: Augmentation | No
     if setting.synthetic:
         shape = data.training_frames.shape
         return feeds.synthetic_feed(setting.manifest, shape, setting.parts, setting.seed, augmentation=on_host)
-    feed = data.training("train", start_step)
-    return feeds.augmented_on_host(feed, on_host) if on_host else feed
+    return data.training("train", start_step, augmentation=on_host)

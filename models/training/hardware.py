@@ -160,6 +160,17 @@ def _replicas(options: HardwareOptions, gpus: int, cores: int) -> int:
 
 
 def _set_up(gpus: list, replicas: int, intra: int, inter: int) -> None:
+    try:
+        _set_devices_and_threads(gpus, replicas, intra, inter)
+    except RuntimeError as error:  # "... after initialization"
+        raise input_error(
+            "Expected hardware to be prepared before TensorFlow runs anything",
+            error=str(error).splitlines()[0],
+            do="Call prepare() first, before datasets and models are made.",
+        ) from None
+
+
+def _set_devices_and_threads(gpus: list, replicas: int, intra: int, inter: int) -> None:
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     if not gpus and replicas > 1:

@@ -52,6 +52,11 @@ def own_copy(variable: keras.Variable) -> tf.Variable:
     return value._get() if hasattr(value, "_get") else value
 
 
+def in_mode(model: keras.Model, *, training: bool) -> dict[str, bool]:
+    """The argument that tells a model whether it trains; a `call` of the user's own may have none."""
+    return {"training": training} if model._call_has_training_arg else {}
+
+
 def is_seed(variable: keras.Variable) -> bool:
     """Whether a variable is the state of a random seed generator: two integers, the seed and a counter."""
     return variable.name == "seed_generator_state"

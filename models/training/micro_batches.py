@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from models.heads import Head
 from models.training import fused_normalization
-from models.training.keras_internals import is_seed
+from models.training.keras_internals import in_mode, is_seed
 from models.training.objective import Objective
 
 Tensors = list[tf.Tensor]
@@ -98,7 +98,7 @@ def _one_part(
             tape.watch(weights)
             with normalization():
                 outputs, new_state, penalties = model.stateless_call(
-                    weights, state, batch["image"], training=True, return_losses=True
+                    weights, state, batch["image"], return_losses=True, **in_mode(model, training=True)
                 )
             changed.update(i for i, (a, b) in enumerate(zip(state, new_state, strict=True)) if a is not b)
             loss = objective.losses(label, outputs)

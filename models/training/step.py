@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from models.heads import Head
 from models.training import fused_normalization
-from models.training.keras_internals import own_copy, pure_optimizer
+from models.training.keras_internals import in_mode, own_copy, pure_optimizer
 from models.training.loss_scale import LossScale
 from models.training.micro_batches import build_forward_backward
 from models.training.objective import Objective
@@ -141,7 +141,8 @@ def build_evaluation_step(
     def step(batch: Batch) -> Batch:
         values = _read([own_copy(v) for v in weights])
         state = _read([own_copy(v) for v in model.non_trainable_variables])
-        outputs, _, penalties = model.stateless_call(values, state, batch["image"], training=False, return_losses=True)
+        mode = in_mode(model, training=False)
+        outputs, _, penalties = model.stateless_call(values, state, batch["image"], return_losses=True, **mode)
         loss = head.keras_loss(reduction=None, dtype=outputs.dtype.name)(head.targets(batch["label"]), outputs)
         loss += tf.add_n([tf.cast(p, loss.dtype) for p in penalties]) if penalties else 0
         results = {

@@ -338,8 +338,8 @@ class Net(keras.Model):
         self.inner = keras.Sequential([
             keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(4, 3, activation="relu"),
             keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(outputs, activation="softmax", dtype="float32")])
-    def call(self, x, training=False):
-        return self.inner(x, training=training)
+    def call(self, x):
+        return self.inner(x)
     def get_config(self):
         return {"outputs": self.outputs_wanted}
 

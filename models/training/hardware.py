@@ -2,14 +2,21 @@
 
 import dataclasses
 import functools
+import json
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from base.errors import input_error, require
 from models.training.cluster import Cluster, find_cluster, require_free_port
+from models.training.heartbeat import Heartbeat
 from models.training.options import HardwareOptions
+from models.training.tensorflow_internals import abort_collectives, configure_coordination
+
+_TENSORFLOWS_PATIENCE = 20  # times ours
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,6 +29,7 @@ class Hardware:
     xla: bool
     options: HardwareOptions  # every default resolved
     cluster: Cluster | None = None
+    heartbeat: Heartbeat | None = None  # of a cluster of several workers
 
     @property
     def synchronized(self) -> bool:
@@ -60,10 +68,15 @@ class Hardware:
         }
 
 
-def prepare(options: HardwareOptions) -> Hardware:
+def prepare(options: HardwareOptions, agreement: Mapping[str, Any] | None = None) -> Hardware:
     """Sets up devices, threads and the global dtype policy. Call once a process, before TensorFlow runs anything.
 
+    Args:
+        options: What is asked for.
+        agreement: Name -> value, as JSON has it, of what must be the same on all workers of a cluster.
+
     Raises:
+        StartAgain: Of several workers some have not come.
         InputError: More replicas than GPUs, or than CPU cores where there are no GPUs; a cluster that can't be made
             out; XLA for what can't be compiled.
     """
@@ -91,25 +104,39 @@ def prepare(options: HardwareOptions) -> Hardware:
         intra_op_threads=intra,
         inter_op_threads=inter,
     )
+    strategy = _mirrored_strategy(devices) if mirrored else tf.distribute.get_strategy()
+    heartbeat = None
+    if cluster is not None:
+        strategy, heartbeat = _multi_worker(cluster, options.worker_wait, options.worker_silence, json.dumps(agreement))
     return Hardware(
-        strategy=_strategy(cluster, devices, mirrored),
+        strategy=strategy,
         devices=devices,
         precision=precision,
         xla=resolved.xla == "on",
         options=resolved,
         cluster=cluster,
+        heartbeat=heartbeat,
     )
 
 
-def _strategy(cluster: Cluster | None, devices: tuple[str, ...], mirrored: bool) -> tf.distribute.Strategy:
-    if cluster is not None:
-        return _multi_worker_strategy(cluster)
-    return _mirrored_strategy(devices) if mirrored else tf.distribute.get_strategy()
-
-
 @functools.cache
-def _multi_worker_strategy(cluster: Cluster) -> tf.distribute.Strategy:
+def _multi_worker(
+    cluster: Cluster, wait: float, silence: float, agreement: str
+) -> tuple[tf.distribute.Strategy, Heartbeat | None]:
     require_free_port(cluster.addresses[cluster.index])
+    if len(cluster.addresses) == 1:
+        return _multi_worker_strategy(cluster), None
+    heartbeat = Heartbeat(cluster, json.loads(agreement), silence=silence)
+    heartbeat.meet(wait)
+    # Ours is to judge who is alive: it counts only the time in which this process ran.
+    configure_coordination(len(cluster.addresses), register=wait, silence=_TENSORFLOWS_PATIENCE * silence)
+    with heartbeat.communicating():
+        strategy = _multi_worker_strategy(cluster)
+    heartbeat.on_loss(abort_collectives)
+    return strategy, heartbeat
+
+
+def _multi_worker_strategy(cluster: Cluster) -> tf.distribute.Strategy:
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         tf.train.ClusterSpec({"worker": list(cluster.addresses)}),
         task_type="worker",

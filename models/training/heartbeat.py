@@ -133,6 +133,11 @@ class Heartbeat:
         return min([*alive, self._cluster.index])
 
     @property
+    def writes(self) -> bool:
+        """Whether this worker is the one that writes: the chief, or who stands in for it."""
+        return self.lowest_alive == self._cluster.index
+
+    @property
     def saved_elsewhere(self) -> int:
         """The last step that another worker says it has saved; -1: none."""
         return max(peer.saved for peer in self._peers)

@@ -1,5 +1,6 @@
 """The loop: steps, evaluation, callbacks, epoch after epoch."""
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -101,6 +102,7 @@ class Trainer:
 
         Raises:
             NotFinite: A step's loss or gradients were no numbers.
+            PeerLost: Another worker is lost; the run is saved by the lowest that is alive.
         """
         history = keras.callbacks.History()
         listeners = keras.callbacks.CallbackList(
@@ -128,13 +130,11 @@ class Trainer:
                 self._forget()
                 started = time.perf_counter()
                 try:
-                    result = self._run_steps(iterator, count, meter.sums)
+                    with self._communicating():
+                        result = self._run_steps(iterator, count, meter.sums)
                 except tf.errors.OpError as error:
-                    if not (self._memory and failures.is_lost_peer(error)):
-                        raise self._explained(error) from None
                     step = self._remember(step, meter)
-                    saved = keeper is not None and keeper.save(snapshot(epoch))
-                    raise PeerLost(error, step, saved=saved) from None
+                    raise self._stopped(error, step, keeper, lambda: snapshot(epoch)) from None  # noqa: B023
                 meter.add(result, time.perf_counter() - started)
                 step += result.done
                 if result.sums.skipped and not self.loss_scale:
@@ -142,11 +142,14 @@ class Trainer:
                 listeners.on_train_batch_end(step - 1, meter.logs())
                 if keeper:
                     keeper.after_call(step, lambda: snapshot(epoch))  # noqa: B023 - called at once
-            logs = self._logs(meter, validation)
+            try:
+                logs = self._logs(meter, validation)
+            except tf.errors.OpError as error:
+                raise self._stopped(error, step, keeper, lambda: snapshot(epoch)) from None  # noqa: B023
             listeners.on_epoch_end(epoch, logs)
             meter.start_epoch()
             if keeper:
-                keeper.after_epoch(lambda: snapshot(epoch + 1))  # noqa: B023
+                keeper.after_epoch(step, lambda: snapshot(epoch + 1))  # noqa: B023
             if self.model.stop_training:
                 break
         listeners.on_train_end()
@@ -189,13 +192,30 @@ class Trainer:
             In the split's order: `loss` float32 `[N]` (the penalties included, as Keras has it), `scores` float32
             `[N, K]`, `label` int32 `[N]`, `index` int64 `[N]`.
         """
-        return self._run_evaluation(iter(self._distributed(feed.dataset)), feed.steps)
+        with self._communicating():
+            return self._run_evaluation(iter(self._distributed(feed.dataset)), feed.steps)
 
     def _logs(self, meter: Meter, validation: Feed | None) -> dict[str, float]:
         logs = {**meter.logs(), "learning_rate": float(self.model.optimizer.learning_rate.numpy())}
         if self.loss_scale:
             logs |= {"loss_scale": float(self.loss_scale.scale.numpy()), "skipped_steps": int(meter.sums.skipped)}
         return logs | (self._validation_logs(validation) if validation else {})
+
+    def _communicating(self) -> contextlib.AbstractContextManager[None]:
+        peers = self.hardware.heartbeat
+        return peers.communicating() if peers else contextlib.nullcontext()
+
+    def _stopped(
+        self, error: tf.errors.OpError, step: int, keeper: Keeper | None, snapshot: Callable[[], Snapshot]
+    ) -> Exception:
+        """What a call that failed is raised as; where another worker is lost, the run is saved before."""
+        peers = self.hardware.heartbeat
+        if peers is None or not (peers.loss or failures.is_lost_peer(error)):
+            return self._explained(error)
+        why = peers.settle() or failures.telling_line(error)
+        if peers.saved_elsewhere >= step or (keeper is not None and keeper.save(step, snapshot)):
+            return PeerLost(why, f"The run is saved at step {step}")
+        return PeerLost(why) if peers.writes else PeerLost(why, f"Worker {peers.lowest_alive} saves the run at step {step}")
 
     def _explained(self, error: tf.errors.OpError) -> Exception:
         return failures.uncompiled(error, [layer.name for layer in all_layers(self.model)]) or error
@@ -207,6 +227,8 @@ class Trainer:
 
     def _remember(self, step: int, meter: Meter) -> int:
         """Brings the meter to where a call that failed has got to; returns the step."""
+        if not self._memory:
+            return step
         done, *sums = (variable.numpy() for variable in self._memory)
         if done:
             meter.add(Result(type(meter.sums)(*sums), int(done), 0.0), 0.0)

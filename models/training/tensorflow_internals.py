@@ -1,0 +1,34 @@
+"""The private names of TensorFlow that training on several machines leans on, all of them here.
+
+`tests/models/training/test_tensorflow_internals.py` names those that a new TensorFlow has moved.
+"""
+
+import tensorflow as tf
+from tensorflow.compiler.xla.tsl.protobuf import coordination_config_pb2
+from tensorflow.python.eager import context
+
+_LEADER = "/job:worker/replica:0/task:0"
+
+
+def configure_coordination(workers: int, *, register: float, silence: float) -> None:
+    """Sets the waits of TensorFlow's own service for several machines, before the strategy is made.
+
+    By default a worker that says nothing for 10 s counts as dead, and the start waits for an hour.
+
+    Args:
+        workers: Processes.
+        register: Seconds that the start may take.
+        silence: Seconds without a sign of life after which TensorFlow gives a worker up.
+    """
+    context.context().configure_coordination_service(
+        service_type="standalone",
+        service_leader=_LEADER,
+        coordinated_jobs=[coordination_config_pb2.CoordinatedJob(name="worker", num_tasks=workers)],
+        cluster_register_timeout_in_ms=int(1000 * register),
+        heartbeat_timeout_in_ms=int(1000 * silence),
+    )
+
+
+def abort_collectives(why: str) -> None:
+    """Lets the collective operations that wait fail, and all later ones: `tf.errors.UnavailableError`. Any thread may."""
+    context.context().abort_collective_ops(tf.errors.UNAVAILABLE, why)

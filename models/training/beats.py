@@ -56,6 +56,7 @@ class Peer:
     saved: int = -1
     agreement: dict[str, Any] = dataclasses.field(default_factory=dict)
     silence: float = 0.0  # seconds
+    lost: str = ""  # why it is the cause that others stop for
 
     def take(self, beat: Beat, own_life: str) -> None:
         """Learns what a beat says."""

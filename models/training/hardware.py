@@ -14,6 +14,7 @@ from base.errors import input_error, require
 from models.training.cluster import Cluster, find_cluster, require_free_port
 from models.training.heartbeat import Heartbeat
 from models.training.options import HardwareOptions
+from models.training.slurm import slurm_cluster
 from models.training.tensorflow_internals import abort_collectives, configure_coordination
 
 _TENSORFLOWS_PATIENCE = 20  # times ours
@@ -81,8 +82,8 @@ def prepare(options: HardwareOptions, agreement: Mapping[str, Any] | None = None
             out; XLA for what can't be compiled.
     """
     cores = available_cores()
+    cluster = _cluster(options)  # SLURM may deal out the GPUs
     gpus = tf.config.list_physical_devices("GPU")
-    cluster = _cluster(options)
     replicas = _replicas(options, len(gpus), cores)
     mirrored = options.strategy == "mirrored" or (options.strategy == "auto" and replicas > 1)
     intra, inter = options.intra_op_threads or cores, options.inter_op_threads or cores
@@ -150,10 +151,7 @@ def _cluster(options: HardwareOptions) -> Cluster | None:
     if options.strategy != "multi_worker":
         return None
     cluster = find_cluster(options.workers, options.worker_index, os.environ)
-    if cluster is None and "SLURM_PROCID" in os.environ:
-        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver()
-        addresses = resolver.cluster_spec().as_dict()["worker"]
-        cluster = Cluster(tuple(addresses), resolver.get_task_info()[1])
+    cluster = cluster or slurm_cluster()
     if cluster is None:
         raise input_error(
             "Expected with --strategy multi_worker --workers host:port,... and --worker-index, or TF_CONFIG, or a task "

@@ -108,18 +108,18 @@ class Heartbeat:
         """Waits, after a collective has failed, until it is clear who is alive.
 
         Returns:
-            Who is lost and why; "" where all are alive.
+            Who is lost and why: the one that others stop for, where that can be told; "" where all are alive.
         """
         with self._changed:
             self._state = STOPPING
             self._why = self._loss or "a collective operation failed"
         self._beat()
         with self._changed:
-            self._changed.wait_for(lambda: all(p.state != TRAINING for p in self._peers), 5 * self._interval)
+            self._changed.wait_for(lambda: all(p.state in (STOPPING, *_GONE) for p in self._peers), 5 * self._interval)
             for peer in self._peers:
                 if peer.state not in _GONE and peer.silence > 2.5 * self._interval:
                     self._lose(peer, f"{peer} is silent")
-            return self._loss
+            return next((peer.lost for peer in self._peers if peer.lost), self._loss)
 
     @property
     def loss(self) -> str:
@@ -238,9 +238,10 @@ class Heartbeat:
             if beat.state == MEETING:
                 self._lose(peer, f"{peer} was started again")
         elif beat.to == self._life and peer.state not in _GONE:
+            stopped = peer.state == STOPPING
             peer.take(beat, self._life)
-            if peer.state == LEFT:
-                self._mourn(f"{peer} has ended: {peer.why}")
+            if peer.state == LEFT and not stopped:
+                self._lose(peer, f"{peer} has ended: {peer.why}")
             elif peer.state == STOPPING:
                 self._mourn(f"{peer} stops: {peer.why}")
 
@@ -252,7 +253,7 @@ class Heartbeat:
             self._lose(peer, f"{peer} is silent since {peer.silence:.0f} s")
 
     def _lose(self, peer: Peer, why: str) -> None:
-        peer.state, peer.why = LEFT, why
+        peer.state, peer.lost = LEFT, why
         self._mourn(why)
 
     def _mourn(self, why: str) -> None:
@@ -285,7 +286,9 @@ class Heartbeat:
         return None
 
     def _give_up(self) -> None:
-        self._say(f"error: {self._loss}; what waits for it can't be stopped. The last checkpoint stays: start all again.")
+        self._say(
+            f"error: {self._loss}; what waits for it can't be stopped. The last checkpoint stays: start all again."
+        )
         self._state, self._why = LEFT, self._loss
         self._beat()
         sys.stdout.flush()

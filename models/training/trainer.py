@@ -215,7 +215,11 @@ class Trainer:
         why = peers.settle() or failures.telling_line(error)
         if peers.saved_elsewhere >= step or (keeper is not None and keeper.save(step, snapshot)):
             return PeerLost(why, f"The run is saved at step {step}")
-        return PeerLost(why) if peers.writes else PeerLost(why, f"Worker {peers.lowest_alive} saves the run at step {step}")
+        return (
+            PeerLost(why)
+            if peers.writes
+            else PeerLost(why, f"Worker {peers.lowest_alive} saves the run at step {step}")
+        )
 
     def _explained(self, error: tf.errors.OpError) -> Exception:
         return failures.uncompiled(error, [layer.name for layer in all_layers(self.model)]) or error

@@ -1,7 +1,7 @@
 """One worker of a cluster on loopback, as a process: `worker.py JOB`, a JSON object on the command line.
 
-What it learnt goes to `out`. With `signal` and `at` it sends itself that signal after so many steps, or before its
-first evaluation, or in the middle of writing a checkpoint.
+What it learnt goes to `out`. With `signal` and `at` it sends itself that signal after so many steps, or at the
+"start", the first "evaluation", or while "saving".
 """
 
 import json
@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from base import command, signals
+from base.errors import input_error
 from models.cnn import build_cnn
 from models.cnn_options import CNNOptions
 from models.heads import Head
@@ -73,6 +74,10 @@ def main(job):
 
 
 def train(job, machine, received):
+    if job.get("at") == "start":
+        os.kill(os.getpid(), job["signal"])
+    if "refuse" in job:
+        raise input_error("Expected a better file", file="x.jpg")
     head = Head("softmax", "cross_entropy", CLASSES)
     keras.utils.set_random_seed(job.get("seed", 1))
     with machine.strategy.scope():
@@ -93,7 +98,7 @@ def train(job, machine, received):
     callbacks = []
     if isinstance(job.get("at"), int):
         callbacks = [Failing(job["signal"], job["at"])]
-    elif "at" in job:
+    elif job.get("at") in ("evaluation", "saving"):
         failing_at(job["at"], job["signal"], trainer)
     history = trainer.fit(
         *feeds,

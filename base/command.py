@@ -1,7 +1,8 @@
 """How every command runs: one-line errors, and exit codes that scripts can rely on.
 
-0 done, 1 a fault of ours (with traceback), 2 the user's input, 75 start again (EX_TEMPFAIL of sysexits.h: another worker
-was lost, the same command goes on), 130 and 143 interrupted by SIGINT and SIGTERM, 141 nobody reads the output any more.
+0 done, 1 a fault of ours (with traceback), 2 the user's input, 75 start again (EX_TEMPFAIL of sysexits.h: another
+worker was lost, the same command goes on), 130 and 143 interrupted by SIGINT and SIGTERM, 141 nobody reads the output
+any more.
 """
 
 import contextlib

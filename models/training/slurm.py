@@ -12,8 +12,8 @@ from models.training.cluster import Cluster
 def slurm_cluster() -> Cluster | None:
     """The tasks of the step of SLURM that this process is one of; None where it is none.
 
-    Ports are those that the resolver gives, 8888 and up. GPUs of a node that all its tasks see are dealt out to them, by
-    `CUDA_VISIBLE_DEVICES`: call it before TensorFlow looks for devices.
+    Ports are those that the resolver gives, 8888 and up. GPUs of a node that all its tasks see are dealt out to them,
+    by `CUDA_VISIBLE_DEVICES`: call it before TensorFlow looks for devices.
 
     Raises:
         InputError: SLURM's variables can't be made out, or TensorFlow orders the nodes otherwise.

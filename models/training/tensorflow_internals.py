@@ -30,5 +30,5 @@ def configure_coordination(workers: int, *, register: float, silence: float) -> 
 
 
 def abort_collectives(why: str) -> None:
-    """Lets the collective operations that wait fail, and all later ones: `tf.errors.UnavailableError`. Any thread may."""
+    """Lets the collective operations that wait fail, and all later ones, by `UnavailableError`; from any thread."""
     context.context().abort_collective_ops(tf.errors.UNAVAILABLE, why)

@@ -132,7 +132,8 @@ def test_a_worker_that_is_started_again_is_not_taken_for_the_one_before():
 def test_a_process_that_can_not_be_unblocked_ends_with_75_and_says_why():
     addresses = free_addresses(2)
     code = (
-        "import sys, time; from models.training.cluster import Cluster; from models.training.heartbeat import Heartbeat;"
+        "import sys, time; from models.training.cluster import Cluster;"
+        "from models.training.heartbeat import Heartbeat;"
         "beat = Heartbeat(Cluster(tuple(sys.argv[1:]), 1), interval=0.05, silence=0.5, patience=0.5);"
         "beat.meet(60); print('met', flush=True)\nwith beat.communicating(): time.sleep(100)"
     )

@@ -6,7 +6,6 @@ What it learnt goes to `out`. With `signal` and `at` it sends itself that signal
 
 import json
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from models.training.keeper import Keeper
 from models.training.normalization import synchronize
 from models.training.optimizers import build_optimizer
 from models.training.options import HardwareOptions, OptimizerOptions
+from models.training.snapshot import Snapshot
 from models.training.together import together
 from models.training.trainer import Trainer, compile_model
 from tests.models.training.conftest import CLASSES, SIZE, Task
@@ -73,11 +73,33 @@ def main(job):
         train(job, machine, received)
 
 
+def odd_snapshot(step):
+    """Arrays of bits that arithmetic would change, empty ones, and more than travels at once."""
+    rng = np.random.default_rng(0)
+    return Snapshot(
+        arrays={
+            "nan": np.uint32([0x7FC12345, 0xFFA00001, 0x80000000, 1]).view(np.float32),
+            "int64": np.int64([[-(2**63)], [2**63 - 1]]),
+            "bool": np.bool_([True, False, True]),
+            "uint32": np.uint32([2**32 - 1]),
+            "empty": np.zeros([0, 3], np.float64),
+            "scalar": np.asarray(-0.0),
+            "large": rng.integers(0, 256, 9_000_001, np.uint8),
+            "half": rng.normal(size=[3, 5]).astype(np.float16),
+        },
+        step=step,
+        epoch=1,
+        steps_of_epoch=2,
+        history={"loss": [0.1, 1 / 3]},
+        callbacks=[{"name": "Straße", "state": None}],
+    )
+
+
 def train(job, machine, received):
     if job.get("at") == "start":
         os.kill(os.getpid(), job["signal"])
     if "refuse" in job:
-        raise input_error("Expected a better file", file="x.jpg")
+        raise input_error("Expected a better file", file=job["refuse"])
     head = Head("softmax", "cross_entropy", CLASSES)
     keras.utils.set_random_seed(job.get("seed", 1))
     with machine.strategy.scope():
@@ -95,7 +117,7 @@ def train(job, machine, received):
     feeds = [
         own_parts(feed, machine.workers, machine.worker) for feed in (training, task.evaluation(24, machine.workers))
     ]
-    callbacks = []
+    callbacks, extra = [], {}
     if isinstance(job.get("at"), int):
         callbacks = [Failing(job["signal"], job["at"])]
     elif job.get("at") in ("evaluation", "saving"):
@@ -108,8 +130,12 @@ def train(job, machine, received):
         keeper=Keeper(folder, received=received, peers=machine.heartbeat) if folder else None,
         start=start,
     )
+    if job.get("carried"):  # worker 1 has the newest, the other one an older
+        carried = broadcast(machine, odd_snapshot(4 + machine.worker))
+        extra = {f"carried/{name}": value for name, value in carried.arrays.items()}
+        extra["carried_facts"] = np.array(json.dumps(carried.facts()))
     weights = {f"{i:03d}": v.numpy() for i, v in enumerate(model.variables)}
-    np.savez(job["out"], loss=history.history["loss"], val_loss=history.history["val_loss"], **weights)
+    np.savez(job["out"], loss=history.history["loss"], val_loss=history.history["val_loss"], **weights, **extra)
 
 
 if __name__ == "__main__":

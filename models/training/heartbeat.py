@@ -2,9 +2,9 @@
 
 TensorFlow's own health check asks the first worker alone, and does not say who is gone. Here every worker knows of
 every other one: whether it has come at the start and was given the same options, whether it is alive, has ended and
-why, and has saved. A worker that dies or hangs falls silent; then the operations that wait for it are aborted, the lowest
-worker alive saves, and all end. Like TensorFlow's ports, these have no authentication: they are for networks that are
-trusted. Free of TensorFlow.
+why, and has saved. A worker that dies or hangs falls silent; then the operations that wait for it are aborted, the
+lowest worker alive saves, and all end. Like TensorFlow's ports, these have no authentication: they are for networks that
+are trusted. Free of TensorFlow.
 """
 
 import contextlib
@@ -82,7 +82,7 @@ class Heartbeat:
             if refusal is None and missing:
                 refusal = StartAgain(
                     f"Expected all workers within {seconds:.0f} s. Received: missing={', '.join(missing)!r}. "
-                    "Start them too; if they have been started, let UDP through between the machines, on the workers' ports."
+                    "Start them too; if they run, let UDP through between the machines, on the workers' ports."
                 )
             self._state = TRAINING
         if refusal:

@@ -159,10 +159,8 @@ def test_a_worker_that_is_told_to_stop_ends_after_its_step_and_the_others_within
     jobs[told] |= {"signal": number, "at": 10}
     codes = ended(tmp_path, "told", start_workers(tmp_path, "told", jobs))
     assert codes[told] == code and codes[1 - told] == 75
-    assert f"worker {told} (127.0.0.1" in said(tmp_path, "told", 1 - told)
-    assert "told to stop" in said(tmp_path, "told", 1 - told) and "is saved at step 1" in said(
-        tmp_path, "told", 1 - told
-    )
+    text = said(tmp_path, "told", 1 - told)
+    assert f"worker {told} (127.0.0.1" in text and "told to stop" in text and "is saved at step 1" in text
     # The chief has it, whoever was told; nobody else writes.
     assert steps_saved(tmp_path / "checkpoints_0")[-1] >= 10 and steps_saved(tmp_path / "checkpoints_1") == []
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from base.errors import input_error, require
 from models.training.cluster import Cluster, find_cluster, require_free_port
+from models.training.failures import PeerLost, is_lost_peer, telling_line
 from models.training.heartbeat import Heartbeat
 from models.training.options import HardwareOptions
 from models.training.slurm import slurm_cluster
@@ -131,8 +132,13 @@ def _multi_worker(
     heartbeat.meet(wait)
     # Ours is to judge who is alive: it counts only the time in which this process ran.
     configure_coordination(len(cluster.addresses), register=wait, silence=_TENSORFLOWS_PATIENCE * silence)
-    with heartbeat.communicating():
-        strategy = _multi_worker_strategy(cluster)
+    try:
+        with heartbeat.communicating():
+            strategy = _multi_worker_strategy(cluster)
+    except tf.errors.OpError as error:
+        if heartbeat.loss or is_lost_peer(error):
+            raise PeerLost(heartbeat.loss or telling_line(error)) from None
+        raise
     heartbeat.on_loss(abort_collectives)
     return strategy, heartbeat
 

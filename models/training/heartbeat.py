@@ -3,10 +3,11 @@
 TensorFlow's own health check asks the first worker alone, and does not say who is gone. Here every worker knows of
 every other one: whether it has come at the start and was given the same options, whether it is alive, has ended and
 why, and has saved. A worker that dies or hangs falls silent; then the operations that wait for it are aborted, the
-lowest worker alive saves, and all end. Like TensorFlow's ports, these have no authentication: they are for networks that
-are trusted. Free of TensorFlow.
+lowest worker alive saves, and all end. Like TensorFlow's ports, these have no authentication: they are for networks
+that are trusted. Free of TensorFlow.
 """
 
+import atexit
 import contextlib
 import json
 import os
@@ -19,10 +20,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from base.command import START_AGAIN
-from base.errors import InputError, StartAgain
 from models.training import beats
 from models.training.beats import FINISHED, LEFT, MEETING, STOPPING, TRAINING, Beat, Peer
 from models.training.cluster import Cluster
+from models.training.meeting import absence, refusal
 
 _GONE = (LEFT, FINISHED)
 _REPEATED = 3  # times that a last word is said: datagrams get lost
@@ -76,18 +77,15 @@ class Heartbeat:
         """
         self._thread.start()
         with self._changed:
-            self._changed.wait_for(lambda: self._refusal() or all(peer.met for peer in self._peers), seconds)
-            missing = [peer.address for peer in self._peers if not peer.met]
-            refusal = self._refusal()
-            if refusal is None and missing:
-                refusal = StartAgain(
-                    f"Expected all workers within {seconds:.0f} s. Received: missing={', '.join(missing)!r}. "
-                    "Start them too; if they run, let UDP through between the machines, on the workers' ports."
-                )
+            self._changed.wait_for(
+                lambda: refusal(self._peers, self._agreement) or all(peer.met for peer in self._peers), seconds
+            )
+            error = refusal(self._peers, self._agreement) or absence(self._peers, seconds)
             self._state = TRAINING
-        if refusal:
-            self.leave(str(refusal))
-            raise refusal
+        if error:
+            self.leave(str(error))
+            raise error
+        atexit.register(self.leave, "its process has ended")  # however it ends, unless it is killed
 
     def on_loss(self, abort: Callable[[str], None]) -> None:
         """Has `abort(why)` called when a worker is lost, from the thread."""
@@ -269,21 +267,6 @@ class Heartbeat:
             self._abort = None if abort else self._abort
         if abort is not None:
             abort(self._loss)
-
-    def _refusal(self) -> Exception | None:
-        for peer in self._peers:
-            if peer.met and peer.state == LEFT:
-                return StartAgain(f"Expected all workers to start. Received: {peer} has ended: {peer.why}")
-            different = sorted(
-                f"{name}={theirs!r} there, {self._agreement.get(name)!r} here"
-                for name, theirs in peer.agreement.items()
-                if theirs != self._agreement.get(name)
-            )
-            if different:
-                return InputError(
-                    f"Expected the same options on all workers. Differing on {peer}: {'; '.join(different[:5])}."
-                )
-        return None
 
     def _give_up(self) -> None:
         self._say(

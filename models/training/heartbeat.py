@@ -226,16 +226,14 @@ class Heartbeat:
 
     def _hear(self, peer: Peer, beat: Beat) -> None:
         if self._state == MEETING or not peer.met:
-            stale = beat.to not in ("", self._life) or (beat.state in _GONE and beat.to != self._life)
-            if not stale:  # else it is of an earlier run, and will find out
-                answer = peer.life != beat.life
-                peer.take(beat, self._life)
-                if answer:
-                    self._beat()
+            unknown = peer.life != beat.life
+            peer.take(beat, self._life)  # of an earlier run: it does not know this life, and has not been met
+            if unknown:
+                self._beat()
         elif beat.life != peer.life:
             if beat.state == MEETING:
                 self._lose(peer, f"{peer} was started again")
-        elif beat.to == self._life and peer.state not in _GONE:
+        elif peer.state not in _GONE:
             stopped = peer.state == STOPPING
             peer.take(beat, self._life)
             if peer.state == LEFT and not stopped:

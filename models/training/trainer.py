@@ -67,7 +67,7 @@ class Trainer:
         several = hardware.workers > 1
         self._memory = memory_of(len(model.trainable_variables)) if several else ()
         self._run_steps = build_training_loop(
-            self.strategy, training, stop_at_skipped=self.loss_scale is None, memory=self._memory
+            self.strategy, training, stop_at_skipped=self.loss_scale is None, memory=self._memory, agreed=several
         )
         judged = moving_averages(model.optimizer) or model.trainable_variables
         evaluation = build_evaluation_step(model, head, judged, gathered=several)

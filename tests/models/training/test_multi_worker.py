@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,11 @@ def start_workers(folder, name, jobs, **environment):
     addresses = ",".join(free_addresses(len(jobs)))
     processes = []
     for index, job in enumerate(jobs):
-        where = {**HARDWARE, **({} if environment else {"workers": addresses, "worker_index": index})}
+        where = {
+            **HARDWARE,
+            **job.get("hardware", {}),
+            **({} if environment else {"workers": addresses, "worker_index": index}),
+        }
         job = {**JOB, "out": str(folder / f"{name}_{index}.npz"), **job, "hardware": where}
         own = {key: value.format(index=index) for key, value in environment.items()}
         inherited = {k: v for k, v in os.environ.items() if k != "TF_CONFIG" and not k.startswith("SLURM")}
@@ -74,7 +79,9 @@ def steps_saved(folder):
 def undisturbed(tmp_path_factory):
     """The folder of a run of two workers, `two`, that nothing happened to."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    assert ended(folder, "two", start_workers(folder, "two", [{"carried": True}, {"carried": True}])) == [0, 0]
+    # Each would make other numbers of steps in a call, as where the time decides: they agree.
+    jobs = [{"carried": True, "steps_per_call": steps} for steps in (4, 3)]
+    assert ended(folder, "two", start_workers(folder, "two", jobs)) == [0, 0]
     return folder
 
 
@@ -163,6 +170,31 @@ def test_a_worker_that_is_told_to_stop_ends_after_its_step_and_the_others_within
     assert f"worker {told} (127.0.0.1" in text and "told to stop" in text and "is saved at step 1" in text
     # The chief has it, whoever was told; nobody else writes.
     assert steps_saved(tmp_path / "checkpoints_0")[-1] >= 10 and steps_saved(tmp_path / "checkpoints_1") == []
+
+
+@pytest.mark.slow
+def test_where_all_are_told_to_stop_all_end_so_and_the_run_goes_on_from_one_step(tmp_path):
+    jobs = [{**ENDLESS, "checkpoints": str(tmp_path / "checkpoints")} for _ in (0, 1)]
+    processes = start_workers(tmp_path, "all", jobs)
+    while not (tmp_path / "checkpoints").exists() and all(process.poll() is None for process in processes):
+        time.sleep(0.1)
+    for process in processes:
+        process.send_signal(signal.SIGTERM)
+    assert ended(tmp_path, "all", processes) == [143, 143]
+    assert steps_saved(tmp_path / "checkpoints")
+
+
+@pytest.mark.slow
+def test_a_worker_that_sleeps_for_less_than_is_allowed_changes_nothing(undisturbed, tmp_path):
+    patient = {"hardware": {"worker_silence": 60}}
+    processes = start_workers(tmp_path, "slept", [{**patient, "signal": signal.SIGSTOP, "at": 10}, patient])
+    os.waitpid(processes[0].pid, os.WUNTRACED)
+    time.sleep(20)  # TensorFlow by itself waits for 10
+    processes[0].send_signal(signal.SIGCONT)
+    assert ended(tmp_path, "slept", processes) == [0, 0]
+    slept, whole = learnt(tmp_path, "slept", 1), learnt(undisturbed, "two", 1)
+    for key in slept:
+        np.testing.assert_array_equal(slept[key], whole[key], err_msg=key)
 
 
 @pytest.mark.slow

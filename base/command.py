@@ -1,18 +1,21 @@
 """How every command runs: one-line errors, and exit codes that scripts can rely on.
 
-0 done, 1 a fault of ours (with traceback), 2 the user's input, 130 and 143 interrupted by SIGINT and SIGTERM, 141
-nobody reads the output any more.
+0 done, 1 a fault of ours (with traceback), 2 the user's input, 75 start again (EX_TEMPFAIL of sysexits.h: another
+worker was lost, the same command goes on), 130 and 143 interrupted by SIGINT and SIGTERM, 141 nobody reads the output
+any more.
 """
 
+import contextlib
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
-from base.errors import InputError
+from base.errors import InputError, StartAgain
 
-SUCCESS, FAULT, BAD_INPUT, INTERRUPTED, PIPE_CLOSED, TERMINATED = 0, 1, 2, 130, 141, 143
+SUCCESS, FAULT, BAD_INPUT, START_AGAIN, INTERRUPTED, PIPE_CLOSED, TERMINATED = 0, 1, 2, 75, 130, 141, 143
 
 
 class Terminated(BaseException):
@@ -27,6 +30,9 @@ def run(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
+    except StartAgain as error:
+        print(f"error: {error}", file=sys.stderr)
+        return START_AGAIN
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -45,6 +51,20 @@ def run(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None
         if previous is not None:
             signal.signal(signal.SIGTERM, previous)
     return SUCCESS
+
+
+def end(code: int) -> NoReturn:
+    """Ends the process with an exit code.
+
+    Without the destructors of libraries, which may wait for a worker that is lost or abort the process, unless it is
+    done or a fault of ours.
+    """
+    if code in (START_AGAIN, INTERRUPTED, TERMINATED):
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _on_sigterm() -> signal.Handlers | None:

@@ -8,6 +8,10 @@ class InputError(ValueError):
     """Something the user can mend: an option, a file, a folder. Commands print it in one line and exit with 2."""
 
 
+class StartAgain(Exception):
+    """Nothing that the user did: the same command again goes on. Commands print it in one line and exit with 75."""
+
+
 def input_error(expected: str, /, *, do: str = "", **received: object) -> InputError:
     """An `InputError` in the one form that all errors have.
 

@@ -1,6 +1,6 @@
 """Who trains together on several machines: from TF_CONFIG or the command line. Free of TensorFlow.
 
-SLURM's tasks are read by TensorFlow's own resolver, see `hardware`.
+SLURM's tasks are read by TensorFlow's own resolver, see `slurm`.
 """
 
 import dataclasses

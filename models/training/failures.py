@@ -5,21 +5,24 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from base.errors import InputError
+from base.errors import InputError, StartAgain
 
 # What a collective operation says that finds a worker gone.
-_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError)
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.InternalError,
+    tf.errors.DeadlineExceededError,
+)
 _UNCOMPILED = re.compile(r"(\w+) \(No registered '\w+' OpKernel for (XLA_\w+).*?\{\{node ([^}]+)\}\}")
 
 
-class PeerLost(InputError):
-    """Another worker has died or can't be reached."""
+class PeerLost(StartAgain):
+    """Another worker has died, hangs, has ended or can't be reached."""
 
-    def __init__(self, error: tf.errors.OpError, step: int, *, saved: bool) -> None:
-        kept = f"The run is saved at step {step}" if saved else "The last checkpoint stays"
-        super().__init__(
-            f"Expected all workers to live. Received: error={_telling_line(error)!r}. {kept}: start all of them again."
-        )
+    def __init__(self, why: str, kept: str = "The last checkpoint stays") -> None:
+        super().__init__(f"Expected all workers to live. Received: lost={why!r}. {kept}: start all of them again.")
 
 
 class NotFinite(InputError):
@@ -74,7 +77,8 @@ def uncompiled(error: tf.errors.OpError, layers: Sequence[str]) -> InputError | 
     )
 
 
-def _telling_line(error: tf.errors.OpError) -> str:
+def telling_line(error: tf.errors.OpError) -> str:
+    """The line of an error's message that says most."""
     lines = [line.strip() for line in (error.message or "").splitlines()]
     telling = [line for line in lines if "aborted by" in line or "onnect" in line]
     return (telling or lines or [type(error).__name__])[0][:200]

@@ -10,14 +10,15 @@ from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
-from tensorflow.python.util import _pywrap_util_port
+
+from models.training.tensorflow_internals import is_onednn_on
 
 _KERAS_CALL = keras.layers.BatchNormalization.call
 
 
 def pays() -> bool:
     """Whether a fused kernel is faster than Keras' dozen uncompiled: oneDNN's is, and a GPU's."""
-    return _pywrap_util_port.IsMklEnabled() or bool(tf.config.list_logical_devices("GPU"))
+    return is_onednn_on() or bool(tf.config.list_logical_devices("GPU"))
 
 
 @contextlib.contextmanager

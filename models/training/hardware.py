@@ -2,14 +2,23 @@
 
 import dataclasses
 import functools
+import json
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from base.errors import input_error, require
 from models.training.cluster import Cluster, find_cluster, require_free_port
+from models.training.failures import PeerLost, is_lost_peer, telling_line
+from models.training.heartbeat import Heartbeat
 from models.training.options import HardwareOptions
+from models.training.slurm import slurm_cluster
+from models.training.tensorflow_internals import abort_collectives, configure_coordination, is_onednn_on
+
+_TENSORFLOWS_PATIENCE = 20  # times ours
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,6 +31,7 @@ class Hardware:
     xla: bool
     options: HardwareOptions  # every default resolved
     cluster: Cluster | None = None
+    heartbeat: Heartbeat | None = None  # of a cluster of several workers
 
     @property
     def synchronized(self) -> bool:
@@ -57,19 +67,25 @@ class Hardware:
             "precision": self.precision,
             "XLA": xla,
             "threads": threads,
+            "CPU kernels": "oneDNN" if is_onednn_on() else "TensorFlow's own",
         }
 
 
-def prepare(options: HardwareOptions) -> Hardware:
+def prepare(options: HardwareOptions, agreement: Mapping[str, Any] | None = None) -> Hardware:
     """Sets up devices, threads and the global dtype policy. Call once a process, before TensorFlow runs anything.
 
+    Args:
+        options: What is asked for.
+        agreement: Name -> value, as JSON has it, of what must be the same on all workers of a cluster.
+
     Raises:
+        StartAgain: Of several workers some have not come.
         InputError: More replicas than GPUs, or than CPU cores where there are no GPUs; a cluster that can't be made
             out; XLA for what can't be compiled.
     """
     cores = available_cores()
+    cluster = _cluster(options)  # SLURM may deal out the GPUs
     gpus = tf.config.list_physical_devices("GPU")
-    cluster = _cluster(options)
     replicas = _replicas(options, len(gpus), cores)
     mirrored = options.strategy == "mirrored" or (options.strategy == "auto" and replicas > 1)
     intra, inter = options.intra_op_threads or cores, options.inter_op_threads or cores
@@ -91,25 +107,44 @@ def prepare(options: HardwareOptions) -> Hardware:
         intra_op_threads=intra,
         inter_op_threads=inter,
     )
+    strategy = _mirrored_strategy(devices) if mirrored else tf.distribute.get_strategy()
+    heartbeat = None
+    if cluster is not None:
+        strategy, heartbeat = _multi_worker(cluster, options.worker_wait, options.worker_silence, json.dumps(agreement))
     return Hardware(
-        strategy=_strategy(cluster, devices, mirrored),
+        strategy=strategy,
         devices=devices,
         precision=precision,
         xla=resolved.xla == "on",
         options=resolved,
         cluster=cluster,
+        heartbeat=heartbeat,
     )
 
 
-def _strategy(cluster: Cluster | None, devices: tuple[str, ...], mirrored: bool) -> tf.distribute.Strategy:
-    if cluster is not None:
-        return _multi_worker_strategy(cluster)
-    return _mirrored_strategy(devices) if mirrored else tf.distribute.get_strategy()
-
-
 @functools.cache
-def _multi_worker_strategy(cluster: Cluster) -> tf.distribute.Strategy:
+def _multi_worker(
+    cluster: Cluster, wait: float, silence: float, agreement: str
+) -> tuple[tf.distribute.Strategy, Heartbeat | None]:
     require_free_port(cluster.addresses[cluster.index])
+    if len(cluster.addresses) == 1:
+        return _multi_worker_strategy(cluster), None
+    heartbeat = Heartbeat(cluster, json.loads(agreement), silence=silence)
+    heartbeat.meet(wait)
+    # Ours is to judge who is alive: it counts only the time in which this process ran.
+    configure_coordination(len(cluster.addresses), register=wait, silence=_TENSORFLOWS_PATIENCE * silence)
+    try:
+        with heartbeat.communicating():
+            strategy = _multi_worker_strategy(cluster)
+    except tf.errors.OpError as error:
+        if heartbeat.loss or is_lost_peer(error):
+            raise PeerLost(heartbeat.loss or telling_line(error)) from None
+        raise
+    heartbeat.on_loss(abort_collectives)
+    return strategy, heartbeat
+
+
+def _multi_worker_strategy(cluster: Cluster) -> tf.distribute.Strategy:
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         tf.train.ClusterSpec({"worker": list(cluster.addresses)}),
         task_type="worker",
@@ -123,10 +158,7 @@ def _cluster(options: HardwareOptions) -> Cluster | None:
     if options.strategy != "multi_worker":
         return None
     cluster = find_cluster(options.workers, options.worker_index, os.environ)
-    if cluster is None and "SLURM_PROCID" in os.environ:
-        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver()
-        addresses = resolver.cluster_spec().as_dict()["worker"]
-        cluster = Cluster(tuple(addresses), resolver.get_task_info()[1])
+    cluster = cluster or slurm_cluster()
     if cluster is None:
         raise input_error(
             "Expected with --strategy multi_worker --workers host:port,... and --worker-index, or TF_CONFIG, or a task "

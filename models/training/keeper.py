@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from models.training.checkpoint import CheckpointFolder
+from models.training.heartbeat import Heartbeat
 from models.training.options import CheckpointOptions
 from models.training.snapshot import Snapshot
 
@@ -18,6 +19,7 @@ class Keeper:
         received: Signals that have come, as `base.signals.held_back` yields them: the run is saved and left by
             `KeyboardInterrupt`. (An exception raised by a signal's handler while TensorFlow calls back into Python can
             abort the process.)
+        peers: The other workers, if there are any: only the lowest that is alive saves.
     """
 
     def __init__(
@@ -27,11 +29,13 @@ class Keeper:
         *,
         replay: CheckpointFolder | None = None,
         received: Sequence[int] = (),
+        peers: Heartbeat | None = None,
     ) -> None:
         options = options or CheckpointOptions()
         self._folder, self._replay = folder, replay
         self._every_steps, self._every_seconds = options.checkpoint_steps, 60 * options.checkpoint_minutes
         self._received = received
+        self._peers = peers
         self._saved_at, self.saved_step = time.monotonic(), 0
 
     def after_call(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
@@ -39,13 +43,13 @@ class Keeper:
         enough = self._every_steps and step // self._every_steps > self.saved_step // self._every_steps
         late = self._every_seconds and time.monotonic() - self._saved_at >= self._every_seconds
         if enough or late or self._received:
-            self.save(snapshot())
+            self.save(step, snapshot)
         if self._received:
             raise KeyboardInterrupt
 
-    def after_epoch(self, snapshot: Callable[[], Snapshot]) -> None:
+    def after_epoch(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
         """Saves; raises as `after_call` does."""
-        self.save(snapshot())
+        self.save(step, snapshot)
         if self._received:
             raise KeyboardInterrupt
 
@@ -53,16 +57,20 @@ class Keeper:
         """Steps until the next save by their number; None: no limit."""
         return self._every_steps - step % self._every_steps if self._every_steps else None
 
-    def save(self, snapshot: Snapshot) -> bool:
-        """Saves at once; whether it could be done."""
+    def save(self, step: int, snapshot: Callable[[], Snapshot]) -> bool:
+        """Saves at once; whether it was this worker's to do, and could be done."""
         self._saved_at = time.monotonic()
-        saved = self._folder.save(snapshot)
-        self.saved_step = snapshot.step if saved else self.saved_step
+        if self._peers and not self._peers.writes:
+            return False
+        saved = self._folder.save(snapshot())
+        self.saved_step = step if saved else self.saved_step
+        if saved and self._peers:
+            self._peers.saved(step)
         return saved
 
     def keep_for_replay(self, snapshot: Snapshot) -> bool:
         """Saves the moment before a step that failed, in the place of an earlier one; whether it could be done."""
-        if self._replay is None:
+        if self._replay is None or (self._peers and not self._peers.writes):
             return False
         self._replay.clear()
         return self._replay.save(snapshot)

@@ -26,6 +26,7 @@ def build_training_loop(
     *,
     stop_at_skipped: bool,
     memory: Sequence[tf.Variable] = (),
+    agreed: bool = False,
 ) -> Callable[[Any, int, Sums], Result]:
     """The compiled loop of several steps.
 
@@ -35,6 +36,8 @@ def build_training_loop(
         stop_at_skipped: Whether to end after a step whose loss or gradients were not finite.
         memory: Variables that hold, after each step, the steps done and the sums: for those who must know where a call
             was when it failed. In the order of `Result.done` and `Sums`.
+        agreed: Whether the first worker says how many steps a call makes, whatever the others ask for: where numbers
+            differ all wait forever, since a collective operation is known by its iteration.
 
     Returns:
         A function of an iterator over per-replica batches, a number of steps, and the sums so far. They are added to
@@ -63,6 +66,8 @@ def build_training_loop(
         def goes_on(done: tf.Tensor, totals: Sums, waited: tf.Tensor, skipped: tf.Tensor) -> tf.Tensor:
             return (done < steps) & ~skipped if stop_at_skipped else done < steps
 
+        if agreed:
+            steps = _of_first_replica(strategy, steps)
         start = (tf.constant(0), totals, tf.constant(0.0, tf.float64), tf.constant(False))
         done, totals, waited, _ = tf.while_loop(
             goes_on, lambda *state: body(*state, iterator), start, parallel_iterations=1
@@ -122,6 +127,17 @@ def build_evaluation_loop(
         return {name: column[kept] for name, column in columns.items()}
 
     return call
+
+
+def _of_first_replica(strategy: tf.distribute.Strategy, number: tf.Tensor) -> tf.Tensor:
+    """An int32 as the first replica of all has it."""
+
+    def reduced() -> tf.Tensor:
+        context = tf.distribute.get_replica_context()
+        own = tf.where(tf.equal(context.replica_id_in_sync_group, 0), tf.cast(number, tf.int64), 0)
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, own)
+
+    return tf.cast(_local(strategy, strategy.run(reduced))[0], tf.int32)
 
 
 def _local(strategy: tf.distribute.Strategy, value: Any) -> list[tf.Tensor]:

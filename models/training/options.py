@@ -35,6 +35,12 @@ class HardwareOptions:
         None, "of multi_worker: host:port,host:port,...; by default those of TF_CONFIG, or of SLURM", neutral=True
     )
     worker_index: int | None = option(None, "of multi_worker: which of --workers this process is, from 0", neutral=True)
+    worker_wait: float = option(
+        300.0, "of multi_worker: seconds that the start waits for the other workers", neutral=True
+    )
+    worker_silence: float = option(
+        30.0, "of multi_worker: seconds without a sign of life that make a worker lost", neutral=True
+    )
     replicas: int | None = option(
         None, "of mirrored: by default one a GPU; without GPUs, N replicas are N logical CPU devices"
     )
@@ -63,6 +69,9 @@ class HardwareOptions:
             strategy=self.strategy,
             replicas=self.replicas,
         )
+        for name in ("worker_wait", "worker_silence"):
+            value = getattr(self, name)
+            require(value >= 1, f"Expected --{name.replace('_', '-')} of at least 1 second", **{name: value})
         for name in ("intra_op_threads", "inter_op_threads"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"Expected --{name.replace('_', '-')} of at least 1", **{name: value})

@@ -1,5 +1,6 @@
 """The loop: steps, evaluation, callbacks, epoch after epoch."""
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -115,6 +116,7 @@ class Trainer:
         Raises:
             NotFinite: A step's loss or gradients were no numbers.
             InputError: Batches that do not fit the memory, with a size that does; a layer that XLA can't compile.
+            PeerLost: Another worker is lost; the run is saved by the lowest that is alive.
         """
         replicas = self.hardware.replicas
         if not isinstance(training, Feed):
@@ -150,15 +152,13 @@ class Trainer:
                 self._forget()
                 started = time.perf_counter()
                 try:
-                    result = run_steps(iterator, count, meter.sums)
+                    with self._communicating():
+                        result = run_steps(iterator, count, meter.sums)
                 except tf.errors.ResourceExhaustedError as error:
                     raise self._out_of_memory(error, training, epoch) from None
                 except tf.errors.OpError as error:
-                    if not (self._memory and failures.is_lost_peer(error)):
-                        raise self._explained(error) from None
                     step = self._remember(step, meter)
-                    saved = keeper is not None and keeper.save(snapshot(epoch))
-                    raise PeerLost(error, step, saved=saved) from None
+                    raise self._stopped(error, step, keeper, lambda: snapshot(epoch)) from None  # noqa: B023
                 meter.add(result, time.perf_counter() - started)
                 step += result.done
                 if result.sums.skipped and not self.loss_scale:
@@ -169,11 +169,14 @@ class Trainer:
                 listeners.on_train_batch_end(step - 1, meter.logs())
                 if keeper:
                     keeper.after_call(step, lambda: snapshot(epoch))  # noqa: B023 - called at once
-            logs = self._logs(meter, validation)
+            try:
+                logs = self._logs(meter, validation)
+            except tf.errors.OpError as error:
+                raise self._stopped(error, step, keeper, lambda: snapshot(epoch)) from None  # noqa: B023
             listeners.on_epoch_end(epoch, logs)
             meter.start_epoch()
             if keeper:
-                keeper.after_epoch(lambda: snapshot(epoch + 1))  # noqa: B023
+                keeper.after_epoch(step, lambda: snapshot(epoch + 1))  # noqa: B023
             if self.model.stop_training:
                 break
         listeners.on_train_end()
@@ -249,7 +252,8 @@ class Trainer:
         """
         if not isinstance(feed, Feed):
             feed = datasets.evaluation_feed(feed, replicas=self.hardware.replicas)
-        return self._run_evaluation(iter(self._distributed(feed.dataset)), feed.steps)
+        with self._communicating():
+            return self._run_evaluation(iter(self._distributed(feed.dataset)), feed.steps)
 
     def _logs(self, meter: Meter, validation: Feed | None) -> dict[str, float]:
         logs = {**meter.logs(), "learning_rate": float(self.model.optimizer.learning_rate.numpy())}
@@ -266,6 +270,26 @@ class Trainer:
             squares[layer] = squares.get(layer, 0.0) + float(norm) ** 2
         return {layer: math.sqrt(square) for layer, square in squares.items()}
 
+    def _communicating(self) -> contextlib.AbstractContextManager[None]:
+        peers = self.hardware.heartbeat
+        return peers.communicating() if peers else contextlib.nullcontext()
+
+    def _stopped(
+        self, error: tf.errors.OpError, step: int, keeper: Keeper | None, snapshot: Callable[[], Snapshot]
+    ) -> Exception:
+        """What a call that failed is raised as; where another worker is lost, the run is saved before."""
+        peers = self.hardware.heartbeat
+        if peers is None or not (peers.loss or failures.is_lost_peer(error)):
+            return self._explained(error)
+        why = peers.settle() or failures.telling_line(error)
+        if peers.saved_elsewhere >= step or (keeper is not None and keeper.save(step, snapshot)):
+            return PeerLost(why, f"The run is saved at step {step}")
+        return (
+            PeerLost(why)
+            if peers.writes
+            else PeerLost(why, f"Worker {peers.lowest_alive} saves the run at step {step}")
+        )
+
     def _explained(self, error: tf.errors.OpError) -> Exception:
         return failures.uncompiled(error, [layer.name for layer in all_layers(self.model)]) or error
 
@@ -279,7 +303,13 @@ class Trainer:
             augment=stage.augmented(self._augment),
             forward=stage.forward,
         )
-        return build_training_loop(self.strategy, step, stop_at_skipped=self.loss_scale is None, memory=self._memory)
+        return build_training_loop(
+            self.strategy,
+            step,
+            stop_at_skipped=self.loss_scale is None,
+            memory=self._memory,
+            agreed=self.hardware.workers > 1,
+        )
 
     def _stage(self, epoch: int) -> int:
         """Which stage an epoch belongs to, both counted from 0."""
@@ -308,6 +338,8 @@ class Trainer:
 
     def _remember(self, step: int, meter: Meter) -> int:
         """Brings the meter to where a call that failed has got to; returns the step."""
+        if not self._memory:
+            return step
         done, *sums = (variable.numpy() for variable in self._memory)
         if done:
             meter.add(Result(type(meter.sums)(*sums), int(done), 0.0), 0.0)

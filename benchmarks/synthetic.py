@@ -28,9 +28,10 @@ def main() -> None:
     options = parse("synthetic.py", __doc__.partition("\n")[0], GROUPS, [*rest, "--run", os.devnull])
     folder = Path(options["run"].data)
 
+    from models.training.hardware import prepare
     from scripts.training import training_of
 
-    training = training_of(options, read_manifest(folder))
+    training = training_of(options, read_manifest(folder), prepare(options["hardware"]))
     constant = dataclasses.replace(training, setting=dataclasses.replace(training.setting, synthetic=True))
     feeds = {"real data": training.training_feed(), "--synthetic": constant.training_feed()}
     watches = {name: training.trainer.stopwatch(feed) for name, feed in feeds.items()}

@@ -15,7 +15,6 @@ from models.cnn import build_cnn
 from models.heads import Head, head_for
 from models.own_model import build_own_model
 from models.standardise import DEFAULT, Standardisation
-from models.training import hardware as hardware_module
 from models.training.feed import Feed
 from models.training.hardware import Hardware
 from models.training.normalization import synchronize
@@ -61,8 +60,8 @@ class Setting:
         return self.policy is not None and self.options["augmentation"].augment_on == "host"
 
 
-def setting_of(options: dict[str, Any], manifest: Manifest, *, synthetic: bool = False) -> Setting:
-    """Resolves a training's options, and sets the hardware up; once a process, before TensorFlow runs anything.
+def setting_of(options: dict[str, Any], manifest: Manifest, hardware: Hardware, *, synthetic: bool = False) -> Setting:
+    """Resolves a training's options.
 
     Raises:
         InputError: They do not go together, or not with the data set or the hardware.
@@ -72,7 +71,6 @@ def setting_of(options: dict[str, Any], manifest: Manifest, *, synthetic: bool =
     mixes = policy is not None and policy.mixes
     if mixes:
         head.require_soft_labels()
-    hardware = hardware_module.prepare(options["hardware"])
     parts = Parts(
         batch_size=options["training"].batch_size,
         replicas=hardware.replicas,

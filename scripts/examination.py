@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from models.training.feed import Feed
-from models.training.hardware import available_cores
+from models.training.hardware import available_cores, prepare
 from models.training.stopwatch import Timing
 from pipelines import resident
 from pipelines.augment.augmentation import host_crop
@@ -49,7 +49,7 @@ class Examination:
         self, options: dict[str, Any], manifest: Manifest, folder: Path, *, seconds: float, images: int
     ) -> None:
         self._options, self._manifest, self._seconds = options, manifest, seconds
-        self._setting = assembly.setting_of(options, manifest)
+        self._setting = assembly.setting_of(options, manifest, prepare(options["hardware"]))
         self.hardware, self._parts = self._setting.hardware, self._setting.parts
         cores = available_cores()
         self.machine = Machine(cores=cores, shared=self.hardware.devices[0].startswith("CPU"))

@@ -3,12 +3,15 @@
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from base.errors import require
 from base.options import neutral_names, to_dict
+from models.training.cluster import find_cluster
+from models.training.options import HardwareOptions
 from models.training.run_directory import RunDirectory
 from pipelines.manifest import Manifest
 
@@ -18,6 +21,14 @@ if TYPE_CHECKING:
 
 # What the state of the machine decides anew. Where it leads to other numbers, the run refuses to go on.
 _DECIDED_ANEW = ("cache", "memory_budget")
+
+
+def is_first(options: HardwareOptions) -> bool:
+    """Whether this process is the one that writes the run, of those that train together."""
+    if options.strategy != "multi_worker":
+        return True
+    cluster = find_cluster(options.workers, options.worker_index, os.environ)
+    return cluster.is_chief if cluster else os.environ.get("SLURM_PROCID", "0") == "0"
 
 
 def asked_of(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,7 +44,14 @@ def identities_of(options: Mapping[str, Any], manifest: Manifest) -> dict[str, A
         "data_fingerprint": manifest.fingerprint,
         "model_file_fingerprint": _digest(model),
         "sample_weights_fingerprint": _digest(options["loss"].sample_weights),
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),  # other kernels round otherwise; see `models`
     }
+
+
+def agreement_of(options: Mapping[str, Any], identities: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be the same on all workers."""
+    threads = ("intra_op_threads", "inter_op_threads")
+    return {**{name: value for name, value in asked_of(options).items() if name not in threads}, **identities}
 
 
 def adopted(options: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,16 +23,21 @@ def find_rate(options: dict[str, Any], manifest: Manifest, console: Console) -> 
         InputError: The loss never falls, or the picture can't be written.
     """
     from models.training import rate_finder
+    from models.training.hardware import prepare
+    from models.training.together import together
     from scripts.training import training_of
 
     path = Path(options["run"].find_lr)
     require(path.absolute().parent.is_dir(), "Expected --find-lr in a folder that is there", find_lr=str(path))
     rising = dataclasses.replace(options["optimizer"], learning_rate=rate_finder.HIGHEST, scale_lr=None)
     factors = (rate_finder.rising_rates(_STEPS) / rate_finder.HIGHEST).astype("float32")
-    training = training_of({**options, "optimizer": rising}, manifest, factors=factors)
-    with training.data.reading():
-        test = training.trainer.find_rate(training.training_feed(), _STEPS)
-    rate_finder.draw(test, path)
+    hardware = prepare(options["hardware"])
+    with together(hardware.heartbeat):
+        training = training_of({**options, "optimizer": rising}, manifest, hardware, factors=factors)
+        with training.data.reading(training=True):
+            test = training.trainer.find_rate(training.training_feed(), _STEPS)
+    if hardware.worker == 0:
+        rate_finder.draw(test, path)
     tried = f"{len(test.rates)} steps from {test.rates[0]:.1e} to {test.rates[-1]:.1e}"
     require(
         test.suggestion is not None,

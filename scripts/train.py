@@ -4,7 +4,6 @@
 import contextlib
 import json
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,7 @@ def _main(argv: Sequence[str] | None) -> None:
         job.console.print("dry run: a step was trained, evaluated and saved; what it wrote is removed")
     else:
         run = RunDirectory(Path(own.run))
-        with run.locked():
+        with run.locked() if job.writes else contextlib.nullcontext():
             if own.replay:
                 job.replay(run)
                 return
@@ -63,10 +62,12 @@ class Job:
         self.options, self.manifest, self.judge, self.console = options, manifest, judge, console
         self._neutral = neutral_names(options.values())
         self._identities = going_on.identities_of(options, manifest)
+        self.writes = going_on.is_first(options["hardware"])
 
     def train_unless_finished(self, run: RunDirectory) -> None:
         """Trains, from the newest checkpoint where there is one."""
-        state = self._state(run)
+        # Another worker may have no view of the first one's folder.
+        state = self._state(run) if self.writes or run.config.is_file() else "new"
         if state == "finished":
             self.console.print(f"finished already: {run.path}", soft_wrap=True)
             return
@@ -77,6 +78,8 @@ class Job:
 
     def replay(self, run: RunDirectory) -> None:
         """Shows the step at which the run failed."""
+        several = self.options["hardware"].strategy == "multi_worker"
+        require(not several, "Expected --replay without --strategy multi_worker: a step is replayed by one process")
         require(
             self._state(run) == "unfinished",
             "Expected with --replay a run that has failed at a step",
@@ -84,9 +87,11 @@ class Job:
         )
         self.options = going_on.adopted(self.options, run.chosen())
         with native_log.captured():
+            from models.training.hardware import prepare
             from scripts.training import training_of
 
-            said = training_of(self.options, self.manifest).replayed(run.replay)
+            hardware = prepare(self.options["hardware"])
+            said = training_of(self.options, self.manifest, hardware).replayed(run.replay)
         self.console.print(said, markup=False, soft_wrap=True)
 
     def _state(self, run: RunDirectory) -> str:
@@ -98,9 +103,19 @@ class Job:
         )
 
     def train(self, run: RunDirectory, log: native_log.NativeLog, *, goes_on: bool = False) -> None:
-        """The story of a training; one that goes on takes up where its newest checkpoint is."""
+        """Trains with all workers, where there are several; see `_train`."""
         # TensorFlow takes seconds to import, and what could be refused without it has been.
-        from models.training.callbacks import standard_callbacks
+        from models.training.hardware import prepare
+        from models.training.together import together
+
+        hardware = prepare(self.options["hardware"], going_on.agreement_of(self.options, self._identities))
+        with together(hardware.heartbeat):
+            self._train(run, log, hardware, goes_on=goes_on)
+
+    def _train(self, run: RunDirectory, log: native_log.NativeLog, hardware: Any, *, goes_on: bool) -> None:
+        """The story of a training; one that goes on takes up where its newest checkpoint is."""
+        from models.training.broadcast import broadcast
+        from models.training.callbacks import metrics_rows, standard_callbacks
         from models.training.checkpoint import CheckpointFolder
         from models.training.keeper import Keeper
         from models.training.progress import Progress
@@ -111,7 +126,7 @@ class Job:
         from scripts.training import training_of
 
         console, chosen = self.console, self.options["training"]
-        training = training_of(self.options, self.manifest)
+        training = training_of(self.options, self.manifest, hardware)
         if self.options["run"].dry_run:
             training = training.cut_to_a_step()
         config = self._config(training)
@@ -121,25 +136,30 @@ class Job:
             fingerprint=going_on.fingerprint_of(config, self._identities, self._neutral),
             warn=lambda text: console.print(f"warning: {text}", soft_wrap=True),
         )
-        start = folder.load_newest() if goes_on else None
+        # What stood in for the first worker when that was lost may have saved last.
+        start = broadcast(hardware, folder.load_newest() if goes_on or not self.writes else None)
         environment = training.environment(self._identities)
-        if start is not None:
-            run.go_on(config, environment, epochs=start.epoch, neutral=self._neutral)
-        else:
+        if start is not None and self.writes:
+            run.go_on(config, environment, rows=metrics_rows(start), neutral=self._neutral)
+        elif start is None:
             start = going_on.taken_over(self.options, training)
-            run.create(config, environment)
-        log.keep_in(run.log)
+            if self.writes:
+                run.create(config, environment)
+        if self.writes:
+            log.keep_in(run.log)
         self._say(training, start)
 
         validation = training.validation_feed()
-        weights, callbacks = standard_callbacks(run, chosen, validation=validation is not None)
+        weights, callbacks = standard_callbacks(run, chosen, validation=validation is not None, writes=self.writes)
         if training.data.arrivals is not None:
             callbacks.append(LostBatches(training.data.arrivals, lambda text: console.print(text, soft_wrap=True)))
         progress = Progress(console)
         verdict = WaitingVerdict(console, _doctor(self.options["run"].data, run), training.likely_to_be_slow)
         with training.watched(), signals.held_back() as received, contextlib.closing(progress):
             replay = CheckpointFolder(run.replay, keep=1)
-            keeper = Keeper(folder, self.options["checkpoints"], replay=replay, received=received)
+            keeper = Keeper(
+                folder, self.options["checkpoints"], replay=replay, received=received, peers=hardware.heartbeat
+            )
             try:
                 training.trainer.fit(
                     training.training_feed(start.step if start else 0),
@@ -154,19 +174,23 @@ class Job:
                 console.print(f"saved at step {keeper.saved_step}: the same command goes on from there")
                 raise
 
-        if chosen.final == "best" and weights.best_epoch is not None:
-            training.model.load_weights(run.best_weights)
+        best = chosen.final == "best" and weights.best_epoch is not None
+        training.settle(run.best_weights if best else None)
+        if best:
             console.print(f"best epoch: {weights.best_epoch} (val_loss {weights.best_loss:.4f})")
         if self.judge is not None:
             with training.data.reading():
                 self._evaluate(training, run)
-        for finding in write_report(run):
-            console.print(f"seen: {finding}", soft_wrap=True)
-        training.trainer.settle()
-        save_model(training.model, training.setting.head, run.model, training.trainer.loss_scale)
+        if self.writes:
+            for finding in write_report(run):
+                console.print(f"seen: {finding}", soft_wrap=True)
+            save_model(training.model, training.setting.head, run.model, training.trainer.loss_scale)
 
     def print_result(self, run: RunDirectory) -> None:
         """What came out of a finished run."""
+        if not self.writes:
+            print("finished: the first worker has the run")
+            return
         if self.judge is None:
             print("evaluation: none")
         else:
@@ -203,7 +227,8 @@ class Job:
 
         result = training.trainer.evaluate(training.evaluation_feed(self.judge))
         report = evaluation_report(result["scores"], result["label"], result["loss"], self.manifest.classes, self.judge)
-        files.write_json(run.evaluation, report)
+        if self.writes:
+            files.write_json(run.evaluation, report)
 
 
 def _judge(options: RunOptions, manifest: Manifest) -> str | None:
@@ -222,4 +247,4 @@ def _doctor(data: str, run: RunDirectory) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.end(main())

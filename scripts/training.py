@@ -12,8 +12,10 @@ import numpy as np
 
 from models.own_model import needs_its_file
 from models.standardise import Standardisation
+from models.training.broadcast import broadcast
 from models.training.failures import NotFinite
 from models.training.feed import Feed
+from models.training.hardware import Hardware
 from models.training.trainer import Trainer
 from pipelines.augment.augmentation import Augmentation
 from pipelines.example_ids import read_ids
@@ -94,6 +96,17 @@ class Training:
         except NotFinite as error:
             raise error if self.setting.synthetic else naming_examples(error, self.data) from None
 
+    def settle(self, best: Path | None) -> None:
+        """Gives every worker the weights that are judged and saved: those of a file of the first one, or the last."""
+        hardware = self.setting.hardware
+        if best is not None:
+            if hardware.worker == 0:
+                self.model.load_weights(best)
+            shared = broadcast(hardware, self.trainer.weights() if hardware.worker == 0 else None)
+            if hardware.worker != 0:
+                self.trainer.take_over(shared)
+        self.trainer.settle()
+
     def replayed(self, folder: Path) -> str:
         """What happened in the step at which the training failed that left its moment before in `folder`."""
         on_host = self.augmentation if self.setting.on_host else None
@@ -108,18 +121,21 @@ class Training:
         return "decoding" if streamed or self.data.cropped else ""
 
 
-def training_of(options: dict[str, Any], manifest: Manifest, *, factors: np.ndarray | None = None) -> Training:
-    """Puts a training together; once a process, before TensorFlow runs anything.
+def training_of(
+    options: dict[str, Any], manifest: Manifest, hardware: Hardware, *, factors: np.ndarray | None = None
+) -> Training:
+    """Puts a training together.
 
     Args:
         options: Title -> instance, of `train_options.GROUPS`.
         manifest: Of the data set.
+        hardware: Prepared as the options want it.
         factors: On the learning rate, in place of the schedule's.
 
     Raises:
         InputError: The options don't go together, or not with the data set or the hardware; files that can't be read.
     """
-    setting = assembly.setting_of(options, manifest, synthetic=options["run"].synthetic)
+    setting = assembly.setting_of(options, manifest, hardware, synthetic=options["run"].synthetic)
     service = options["data service"].data_service
     make_data = feeds.Data if service is None else functools.partial(ServedData, service=service)
     data = make_data(

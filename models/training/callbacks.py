@@ -1,6 +1,8 @@
 """The callbacks of every run: metrics, weights, TensorBoard, early stopping, plateau. Keras' own where it has them."""
 
 import math
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -9,8 +11,22 @@ from base import files
 from base.errors import require
 from models.training.options import TrainingOptions
 from models.training.run_directory import RunDirectory
+from models.training.snapshot import Snapshot
 
 _NORM = "gradient_norm/"
+
+
+def metrics_row(epoch: int, logs: Mapping[str, Any]) -> dict[str, Any]:
+    """The line of `metrics.jsonl` of an epoch, which is counted from 0 here and from 1 there."""
+    norms = {name.removeprefix(_NORM): value for name, value in logs.items() if name.startswith(_NORM)}
+    others = {name: value for name, value in logs.items() if not name.startswith(_NORM)}
+    return {"epoch": epoch + 1, **others, "gradient_norms": norms}
+
+
+def metrics_rows(start: Snapshot) -> list[dict[str, Any]]:
+    """The lines of the epochs that are done at a snapshot."""
+    epochs = [dict(zip(start.history, values, strict=True)) for values in zip(*start.history.values(), strict=True)]
+    return [metrics_row(start.epoch - len(epochs) + place, logs) for place, logs in enumerate(epochs)]
 
 
 class MetricsFile(keras.callbacks.Callback):
@@ -23,18 +39,21 @@ class MetricsFile(keras.callbacks.Callback):
         self._run = run
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Writes a line; epochs are counted from 1."""
-        norms = {name.removeprefix(_NORM): value for name, value in logs.items() if name.startswith(_NORM)}
-        others = {name: value for name, value in logs.items() if not name.startswith(_NORM)}
-        self._run.append_metrics({"epoch": epoch + 1, **others, "gradient_norms": norms})
+        """Writes a line."""
+        self._run.append_metrics(metrics_row(epoch, logs))
 
 
 class WeightFiles(keras.callbacks.Callback):
-    """Keeps the weights, and with them the optimizer, of the last epoch and of the lowest validation loss."""
+    """Keeps the weights, and with them the optimizer, of the last epoch and of the lowest validation loss.
 
-    def __init__(self, run: RunDirectory) -> None:
+    Args:
+        run: Where.
+        writes: Whether it is this process that writes; another one only knows which epoch is the best.
+    """
+
+    def __init__(self, run: RunDirectory, *, writes: bool) -> None:
         super().__init__()
-        self._run = run
+        self._run, self._writes = run, writes
         self.best_epoch: int | None = None  # counted from 1
         self.best_loss = float("inf")
 
@@ -53,7 +72,9 @@ class WeightFiles(keras.callbacks.Callback):
         """Goes on from them."""
         self.best_epoch, self.best_loss = state["best_epoch"], state["best_loss"]
 
-    def _save(self, path) -> None:
+    def _save(self, path: Path) -> None:
+        if not self._writes:
+            return
         with files.whole_file(path, suffix=".weights.h5") as temporary:
             self.model.save_weights(temporary)
 
@@ -75,7 +96,7 @@ class RefuseNonFiniteLoss(keras.callbacks.Callback):
 
 
 def standard_callbacks(
-    run: RunDirectory, options: TrainingOptions, *, validation: bool
+    run: RunDirectory, options: TrainingOptions, *, validation: bool, writes: bool = True
 ) -> tuple[WeightFiles, list[keras.callbacks.Callback]]:
     """The callbacks that `options` ask for, in their order.
 
@@ -83,17 +104,15 @@ def standard_callbacks(
         run: Where they write.
         options: Of training.
         validation: Whether there is a validation split; without one nothing can stop early.
+        writes: Whether it is this process that writes, of several that train together.
 
     Returns:
         The weight files, which know the best epoch; all callbacks, these included.
     """
-    weights = WeightFiles(run)
-    callbacks = [
-        RefuseNonFiniteLoss(),
-        weights,
-        MetricsFile(run),
-        keras.callbacks.TensorBoard(run.tensorboard, write_graph=False),
-    ]
+    weights = WeightFiles(run, writes=writes)
+    callbacks = [RefuseNonFiniteLoss(), weights]
+    if writes:
+        callbacks += [MetricsFile(run), keras.callbacks.TensorBoard(run.tensorboard, write_graph=False)]
     if validation and options.reduce_lr_on_plateau:
         callbacks.append(
             keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=options.reduce_lr_on_plateau)

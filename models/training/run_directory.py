@@ -177,14 +177,19 @@ class RunDirectory:
         self.best_weights.parent.mkdir()
 
     def go_on(
-        self, config: Mapping[str, Any], environment: Mapping[str, Any], *, epochs: int, neutral: Collection[str]
+        self,
+        config: Mapping[str, Any],
+        environment: Mapping[str, Any],
+        *,
+        rows: Sequence[Mapping[str, Any]],
+        neutral: Collection[str],
     ) -> None:
         """Prepares the folder for a run that goes on: what it had written after its checkpoint goes.
 
         Args:
             config: The options, resolved anew.
             environment: Of this process.
-            epochs: That were done at the checkpoint.
+            rows: Of metrics.jsonl, of the epochs that were done at the checkpoint.
             neutral: The options that may have changed.
 
         Raises:
@@ -197,9 +202,7 @@ class RunDirectory:
             if name in chosen and chosen[name] != value and name not in {*neutral, "epochs"}
         )
         self._remove(_RESULTS)
-        if self.metrics.is_file():
-            rows = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
-            files.write_text(self.metrics, "".join(rows[:epochs]))
+        files.write_text(self.metrics, "".join(map(_line, rows)))
         self._describe(config, environment)
 
     def _describe(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
@@ -232,9 +235,12 @@ class RunDirectory:
 
     def append_metrics(self, row: dict[str, Any]) -> None:
         """Adds a line to `metrics.jsonl`; what is not finite becomes null, since JSON has no other word for it."""
-        row = _spoken(row)
         with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, allow_nan=False) + "\n")
+            file.write(_line(row))
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps(_spoken(dict(row)), allow_nan=False) + "\n"
 
 
 def _spoken(value: Any) -> Any:

@@ -193,7 +193,8 @@ class Trainer:
         rates, losses = [], []
         for rate in rising_rates(steps):
             meter.start_epoch()
-            sums = self._run_steps(iterator, 1, meter.sums).sums
+            with self._communicating():
+                sums = self._run_steps(iterator, 1, meter.sums).sums
             loss = smoother.add(float(sums.loss) / float(sums.count)) if sums.count else math.inf
             if smoother.is_beyond(loss):
                 break
@@ -204,6 +205,15 @@ class Trainer:
     def require_fits(self, start: Snapshot, source: str) -> None:
         """Refuses a snapshot of another model or optimizer, layer by layer; `source` is where it comes from."""
         require_same(variables_of(self.model, self.loss_scale), start.arrays, source)
+
+    def weights(self) -> Snapshot:
+        """All that the model and its optimizer are, for `take_over`."""
+        arrays = {name: variable.numpy() for name, variable in variables_of(self.model, self.loss_scale).items()}
+        return Snapshot(arrays=arrays, step=0, epoch=0, steps_of_epoch=0, history={}, callbacks=None)
+
+    def take_over(self, weights: Snapshot) -> None:
+        """Gives model and optimizer what `weights` holds."""
+        assign(variables_of(self.model, self.loss_scale), weights.arrays, "the weights")
 
     def settle(self) -> None:
         """Gives the model the weights that are evaluated: their moving averages, where the optimizer keeps them."""

@@ -72,15 +72,15 @@ def test_a_run_that_goes_on_loses_what_came_after_its_checkpoint(run):
     for epoch in (1, 2, 3):
         run.append_metrics({"epoch": epoch})
     run.model.touch()
-    run.go_on({**RESOLVED, "epochs": 5}, DATA, epochs=2, neutral=[])
+    run.go_on({**RESOLVED, "epochs": 5}, DATA, rows=[{"epoch": 1}, {"epoch": 2}], neutral=[])
     assert run.metrics.read_text().splitlines() == ['{"epoch": 1}', '{"epoch": 2}']
     assert run.chosen()["epochs"] == 5 and not run.model.exists()
 
 
 def test_a_run_does_not_go_on_where_its_choices_came_out_otherwise(run):
     with pytest.raises(InputError, match="replicas 1 there, 2 here"):
-        run.go_on({**RESOLVED, "replicas": 2}, DATA, epochs=0, neutral=[])
-    run.go_on({**RESOLVED, "replicas": 2}, DATA, epochs=0, neutral=["replicas"])
+        run.go_on({**RESOLVED, "replicas": 2}, DATA, rows=[], neutral=[])
+    run.go_on({**RESOLVED, "replicas": 2}, DATA, rows=[], neutral=["replicas"])
 
 
 def test_a_second_process_is_kept_out(run):

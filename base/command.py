@@ -6,6 +6,7 @@ any more.
 """
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -16,6 +17,9 @@ from typing import NoReturn
 from base.errors import InputError, StartAgain
 
 SUCCESS, FAULT, BAD_INPUT, START_AGAIN, INTERRUPTED, PIPE_CLOSED, TERMINATED = 0, 1, 2, 75, 130, 141, 143
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Terminated(BaseException):
@@ -42,6 +46,17 @@ def run(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None
     except BrokenPipeError:  # who read our output, as `head`, has seen enough: nothing is left to be said, or flushed
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            traceback.print_exc()
+            return FAULT
+        where = f" for {error.filename}" if error.filename else ""
+        print(
+            f"error: Expected room on the disk{where}. Received: error={error.strerror!r}. Make room, and go on "
+            "with the same command.",
+            file=sys.stderr,
+        )
+        return BAD_INPUT
     except SystemExit as error:  # --help
         return error.code if isinstance(error.code, int) else SUCCESS if error.code is None else BAD_INPUT
     except BaseException:

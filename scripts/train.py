@@ -134,7 +134,7 @@ class Job:
             run.checkpoints,
             keep=self.options["checkpoints"].checkpoints,
             fingerprint=going_on.fingerprint_of(config, self._identities, self._neutral),
-            warn=lambda text: console.print(f"warning: {text}", soft_wrap=True),
+            warn=self._warn,
         )
         # What stood in for the first worker when that was lost may have saved last.
         start = broadcast(hardware, folder.load_newest() if goes_on or not self.writes else None)
@@ -150,7 +150,9 @@ class Job:
         self._say(training, start)
 
         validation = training.validation_feed()
-        weights, callbacks = standard_callbacks(run, chosen, validation=validation is not None, writes=self.writes)
+        weights, callbacks = standard_callbacks(
+            run, chosen, validation=validation is not None, writes=self.writes, warn=self._warn
+        )
         if training.data.arrivals is not None:
             callbacks.append(LostBatches(training.data.arrivals, lambda text: console.print(text, soft_wrap=True)))
         progress = Progress(console)
@@ -210,6 +212,9 @@ class Job:
             "hardware": setting.hardware.options,
         }
         return {**to_dict(*{**options, **chosen}.values()), "evaluate_on": self.judge or "none"}
+
+    def _warn(self, text: str) -> None:
+        self.console.print(f"warning: {text}", soft_wrap=True)
 
     def _say(self, training: Any, start: Any) -> None:
         """What is really on."""

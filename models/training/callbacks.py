@@ -1,7 +1,7 @@
 """The callbacks of every run: metrics, weights, TensorBoard, early stopping, plateau. Keras' own where it has them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,23 +46,25 @@ class MetricsFile(keras.callbacks.Callback):
 class WeightFiles(keras.callbacks.Callback):
     """Keeps the weights, and with them the optimizer, of the last epoch and of the lowest validation loss.
 
+    Where they find no room, training goes on with those that are there.
+
     Args:
         run: Where.
         writes: Whether it is this process that writes; another one only knows which epoch is the best.
+        warn: Told what went wrong and could be survived.
     """
 
-    def __init__(self, run: RunDirectory, *, writes: bool) -> None:
+    def __init__(self, run: RunDirectory, *, writes: bool = True, warn: Callable[[str], None] = print) -> None:
         super().__init__()
-        self._run, self._writes = run, writes
+        self._run, self._writes, self._warn = run, writes, warn
         self.best_epoch: int | None = None  # counted from 1
         self.best_loss = float("inf")
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Saves the weights."""
         self._save(self._run.last_weights)
-        if logs.get("val_loss", float("inf")) < self.best_loss:
+        if logs.get("val_loss", float("inf")) < self.best_loss and self._save(self._run.best_weights):
             self.best_epoch, self.best_loss = epoch + 1, logs["val_loss"]
-            self._save(self._run.best_weights)
 
     def get_state(self) -> dict[str, Any]:
         """The best epoch and its loss."""
@@ -72,11 +74,17 @@ class WeightFiles(keras.callbacks.Callback):
         """Goes on from them."""
         self.best_epoch, self.best_loss = state["best_epoch"], state["best_loss"]
 
-    def _save(self, path: Path) -> None:
+    def _save(self, path: Path) -> bool:
+        """Whether the file now holds the weights, or another process has to see to it."""
         if not self._writes:
-            return
-        with files.whole_file(path, suffix=".weights.h5") as temporary:
-            self.model.save_weights(temporary)
+            return True
+        try:
+            with files.whole_file(path, suffix=".weights.h5") as temporary:
+                self.model.save_weights(temporary)
+        except OSError as error:
+            self._warn(f"{path} could not be written ({error.strerror or error}); what stands there stays")
+            return False
+        return True
 
 
 class RefuseNonFiniteLoss(keras.callbacks.Callback):
@@ -96,7 +104,12 @@ class RefuseNonFiniteLoss(keras.callbacks.Callback):
 
 
 def standard_callbacks(
-    run: RunDirectory, options: TrainingOptions, *, validation: bool, writes: bool = True
+    run: RunDirectory,
+    options: TrainingOptions,
+    *,
+    validation: bool,
+    writes: bool = True,
+    warn: Callable[[str], None] = print,
 ) -> tuple[WeightFiles, list[keras.callbacks.Callback]]:
     """The callbacks that `options` ask for, in their order.
 
@@ -105,11 +118,12 @@ def standard_callbacks(
         options: Of training.
         validation: Whether there is a validation split; without one nothing can stop early.
         writes: Whether it is this process that writes, of several that train together.
+        warn: Told what went wrong and could be survived.
 
     Returns:
         The weight files, which know the best epoch; all callbacks, these included.
     """
-    weights = WeightFiles(run, writes=writes)
+    weights = WeightFiles(run, writes=writes, warn=warn)
     callbacks = [RefuseNonFiniteLoss(), weights]
     if writes:
         callbacks += [MetricsFile(run), keras.callbacks.TensorBoard(run.tensorboard, write_graph=False)]

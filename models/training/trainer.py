@@ -5,7 +5,7 @@ import dataclasses
 import math
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -13,10 +13,11 @@ import numpy as np
 import tensorflow as tf
 
 from models.heads import Head
-from models.training import callback_state, datasets, failures, memory
+from models.training import datasets, failures, memory
 from models.training.failures import NotFinite, PeerLost
 from models.training.feed import Feed
 from models.training.hardware import Hardware, prepare
+from models.training.heartbeat import Heartbeat
 from models.training.keeper import Keeper
 from models.training.keras_internals import all_layers, build_metrics, moving_averages
 from models.training.loop import Result, build_evaluation_loop, build_training_loop, memory_of
@@ -29,7 +30,8 @@ from models.training.rate_finder import RangeTest, Smoother, rising_rates
 from models.training.replay import Replay, replay
 from models.training.resizing import Stage
 from models.training.saving import compile_with
-from models.training.snapshot import Snapshot, arrays_of, assign, require_same, restore_meter, variables_of
+from models.training.snapshot import Snapshot, assign, require_same, variables_of
+from models.training.state import TrainingState
 from models.training.step import Batch, StepOptions, Sums, build_evaluation_step, build_training_step
 from models.training.stopwatch import Stopwatch
 
@@ -127,56 +129,36 @@ class Trainer:
         listeners = keras.callbacks.CallbackList(
             [*callbacks, history], model=self.model, epochs=epochs, steps=training.steps_until(epochs - 1), verbose=0
         )
-        meter = Meter(len(self.model.trainable_variables))
+        state = TrainingState(self.model, self.loss_scale, listeners.callbacks, history)
         self.model.stop_training = False
         listeners.on_train_begin()
-        step = first = 0
         if start is not None:
-            step, first = start.step, start.epoch
-            self._restore(start, meter, listeners.callbacks, history)
-
-        def snapshot(epoch: int) -> Snapshot:
-            return self._snapshot(step, epoch, meter, listeners.callbacks, history)
-
+            state.restore(start)
         iterator = iter(self._distributed(training.dataset))
-        for epoch in range(first, epochs):
-            run_steps = self._loops[self._stage(epoch)]
+        for epoch in range(state.epoch, epochs):
             if self._stage(epoch) != self._stage(epoch - 1):
-                meter.start_stage()
+                state.meter.start_stage()
             listeners.on_epoch_begin(epoch)
             end = training.steps_until(epoch)
-            while step < end:
-                count = min(steps_per_call or meter.steps_within(_SECONDS_A_CALL), end - step)
-                count = min(count, keeper.steps_left(step) or count) if keeper else count
-                listeners.on_train_batch_begin(step)
-                self._forget()
-                started = time.perf_counter()
-                try:
-                    with self._communicating():
-                        result = run_steps(iterator, count, meter.sums)
-                except tf.errors.ResourceExhaustedError as error:
-                    raise self._out_of_memory(error, training, epoch) from None
-                except tf.errors.OpError as error:
-                    step = self._remember(step, meter)
-                    raise self._stopped(error, step, keeper, lambda: snapshot(epoch)) from None  # noqa: B023
-                meter.add(result, time.perf_counter() - started)
-                step += result.done
-                if result.sums.skipped and not self.loss_scale:
-                    step -= 1
-                    meter.forget_skipped()
-                    saved = keeper is not None and keeper.keep_for_replay(snapshot(epoch))
-                    raise NotFinite(step, epoch, saved=saved)
-                listeners.on_train_batch_end(step - 1, meter.logs())
+            while state.step < end:
+                count = min(steps_per_call or state.meter.steps_within(_SECONDS_A_CALL), end - state.step)
+                count = min(count, keeper.steps_left(state.step) or count) if keeper else count
+                listeners.on_train_batch_begin(state.step)
+                with self._explaining(state, keeper, training):
+                    self._call(iterator, count, state)
+                if state.meter.sums.skipped and not self.loss_scale:
+                    state.take_back_skipped()
+                    saved = keeper is not None and keeper.keep_for_replay(state.snapshot())
+                    raise NotFinite(state.step, epoch, saved=saved)
+                listeners.on_train_batch_end(state.step - 1, state.meter.logs())
                 if keeper:
-                    keeper.after_call(step, lambda: snapshot(epoch))  # noqa: B023 - called at once
-            try:
-                logs = self._logs(meter, validation)
-            except tf.errors.OpError as error:
-                raise self._stopped(error, step, keeper, lambda: snapshot(epoch)) from None  # noqa: B023
+                    keeper.after_call(state.step, state.snapshot)
+            with self._explaining(state, keeper, training):
+                logs = state.logs() | (self._validation_logs(validation) if validation else {})
             listeners.on_epoch_end(epoch, logs)
-            meter.start_epoch()
+            state.end_epoch()
             if keeper:
-                keeper.after_epoch(step, lambda: snapshot(epoch + 1))  # noqa: B023
+                keeper.after_epoch(state.step, state.snapshot)
             if self.model.stop_training:
                 break
         listeners.on_train_end()
@@ -265,43 +247,38 @@ class Trainer:
         with self._communicating():
             return self._run_evaluation(iter(self._distributed(feed.dataset)), feed.steps)
 
-    def _logs(self, meter: Meter, validation: Feed | None) -> dict[str, float]:
-        logs = {**meter.logs(), "learning_rate": float(self.model.optimizer.learning_rate.numpy())}
-        logs |= {f"gradient_norm/{layer}": norm for layer, norm in self._gradient_norms(meter).items()}
-        if self.loss_scale:
-            logs |= {"loss_scale": float(self.loss_scale.scale.numpy()), "skipped_steps": int(meter.sums.skipped)}
-        return logs | (self._validation_logs(validation) if validation else {})
+    def _call(self, iterator: Any, count: int, state: TrainingState) -> None:
+        """Makes steps; one that fails in the middle has made those before."""
+        for variable in self._memory[:1]:
+            variable.assign(0)
+        started = time.perf_counter()
+        try:
+            with self._communicating():
+                result = self._loops[self._stage(state.epoch)](iterator, count, state.meter.sums)
+        except tf.errors.OpError:
+            if self._memory:
+                done, *sums = (variable.numpy() for variable in self._memory)
+                if done:
+                    state.add(Result(Sums(*sums), int(done), 0.0), 0.0)
+            raise
+        state.add(result, time.perf_counter() - started)
 
-    def _gradient_norms(self, meter: Meter) -> dict[str, float]:
-        """By layer, in the model's order."""
-        squares: dict[str, float] = {}
-        for variable, norm in zip(self.model.trainable_variables, meter.gradient_norms(), strict=True):
-            layer = variable.path.rpartition("/")[0]
-            squares[layer] = squares.get(layer, 0.0) + float(norm) ** 2
-        return {layer: math.sqrt(square) for layer, square in squares.items()}
+    @contextlib.contextmanager
+    def _explaining(self, state: TrainingState, keeper: Keeper | None, training: Feed) -> Iterator[None]:
+        """Where TensorFlow's errors become ones that say what to do; where another worker is lost, the run is saved."""
+        peers = self.hardware.heartbeat
+        try:
+            yield
+        except tf.errors.ResourceExhaustedError as error:
+            raise self._out_of_memory(error, training, state.epoch) from None
+        except tf.errors.OpError as error:
+            if peers is not None and (peers.loss or failures.is_lost_peer(error)):
+                raise _lost(peers, error, state, keeper) from None
+            raise failures.uncompiled(error, [layer.name for layer in all_layers(self.model)]) or error from None
 
     def _communicating(self) -> contextlib.AbstractContextManager[None]:
         peers = self.hardware.heartbeat
         return peers.communicating() if peers else contextlib.nullcontext()
-
-    def _stopped(
-        self, error: tf.errors.OpError, step: int, keeper: Keeper | None, snapshot: Callable[[], Snapshot]
-    ) -> Exception:
-        """What a call that failed is raised as; where another worker is lost, the run is saved before."""
-        peers = self.hardware.heartbeat
-        if peers is None or not (peers.loss or failures.is_lost_peer(error)):
-            return self._explained(error)
-        why = peers.settle() or failures.telling_line(error)
-        if peers.saved_elsewhere >= step or (keeper is not None and keeper.save(step, snapshot)):
-            return PeerLost(why, f"The run is saved at step {step}")
-        return (
-            PeerLost(why)
-            if peers.writes
-            else PeerLost(why, f"Worker {peers.lowest_alive} saves the run at step {step}")
-        )
-
-    def _explained(self, error: tf.errors.OpError) -> Exception:
-        return failures.uncompiled(error, [layer.name for layer in all_layers(self.model)]) or error
 
     def _loop(self, stage: Stage, options: StepOptions) -> Callable[[Any, int, Sums], Result]:
         step = build_training_step(
@@ -341,44 +318,6 @@ class Trainer:
 
         return memory.explained(error, training, self.hardware.replicas, self._options.accumulate, run)
 
-    def _forget(self) -> None:
-        """So that a call that fails in its first step has done none."""
-        for variable in self._memory[:1]:
-            variable.assign(0)
-
-    def _remember(self, step: int, meter: Meter) -> int:
-        """Brings the meter to where a call that failed has got to; returns the step."""
-        if not self._memory:
-            return step
-        done, *sums = (variable.numpy() for variable in self._memory)
-        if done:
-            meter.add(Result(type(meter.sums)(*sums), int(done), 0.0), 0.0)
-        return step + int(done)
-
-    def _snapshot(
-        self, step: int, epoch: int, meter: Meter, callbacks: Sequence[keras.callbacks.Callback], history: Any
-    ) -> Snapshot:
-        return Snapshot(
-            arrays=arrays_of(variables_of(self.model, self.loss_scale), meter) | callback_state.arrays_of(callbacks),
-            step=step,
-            epoch=epoch,
-            steps_of_epoch=meter.steps,
-            history={name: list(values) for name, values in history.history.items()},
-            callbacks=callback_state.states_of(callbacks),
-        )
-
-    def _restore(
-        self, start: Snapshot, meter: Meter, callbacks: Sequence[keras.callbacks.Callback], history: Any
-    ) -> None:
-        assign(variables_of(self.model, self.loss_scale), start.arrays, "the checkpoint")
-        restore_meter(meter, start.arrays, start.steps_of_epoch)
-        history.history = {name: list(values) for name, values in start.history.items()}
-        done = len(next(iter(history.history.values()), ()))
-        history.epoch = list(range(start.epoch - done, start.epoch))
-        lost = callback_state.restore(callbacks, start.callbacks, start.arrays) if start.callbacks is not None else []
-        if lost:
-            warnings.warn(f"These callbacks go on without what they knew: {', '.join(lost)}", stacklevel=3)
-
     def _validation_logs(self, feed: Feed) -> dict[str, float]:
         result = self.evaluate(feed)
         right = result["scores"].argmax(axis=1) == result["label"]
@@ -390,6 +329,16 @@ class Trainer:
         if device.startswith("GPU") and not others and self.hardware.options.strategy == "single":
             dataset = dataset.apply(tf.data.experimental.prefetch_to_device(f"/{device}", _BATCHES_ON_DEVICE))
         return self.strategy.distribute_datasets_from_function(lambda _: dataset)
+
+
+def _lost(peers: Heartbeat, error: tf.errors.OpError, state: TrainingState, keeper: Keeper | None) -> PeerLost:
+    """Saves the run, where that is this worker's to do, and says so."""
+    why = peers.settle() or failures.telling_line(error)
+    if peers.saved_elsewhere >= state.step or (keeper is not None and keeper.save(state.step, state.snapshot)):
+        return PeerLost(why, f"The run is saved at step {state.step}")
+    if peers.writes:
+        return PeerLost(why)
+    return PeerLost(why, f"Worker {peers.lowest_alive} saves the run at step {state.step}")
 
 
 def head_of(model: keras.Model) -> Head:

@@ -141,3 +141,21 @@ def test_the_range_test_names_a_rate_at_which_the_task_is_learnt(data, tmp_path,
     argv += ["--run", str(tmp_path / "run"), "--learning-rate", rate, "--epochs", "8"]
     assert train.main(argv) == 0
     assert json.loads((tmp_path / "run" / "evaluation.json").read_text())["accuracy"] > 0.8
+
+
+def test_a_full_disk_is_warned_of_and_the_run_goes_on_when_there_is_room(data, tmp_path):
+    run, arguments = tmp_path / "run", [*SMALL, "--epochs", "3", "--evaluate-on", "none"]
+    limit = 25  # thousand bytes a file: less than a checkpoint, more than a line of metrics
+    code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}000, {limit}000)); "
+    code += "import sys; from scripts import train; sys.exit(train.main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "--data", str(data), "--run", str(run), *arguments]
+    full = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
+    assert full.returncode == 2 and full.stderr.startswith("error: Expected room on the disk"), full.stderr
+    assert full.stderr.count("\n") == 1 and "epoch 3/3" in full.stdout
+    assert full.stdout.count("warning: no checkpoint") == 3 and "best.weights.h5 could not be written" in full.stdout
+    assert not any((run / "checkpoints").iterdir()) and not (run / "model.keras").exists()
+    assert not [path for path in run.rglob("*") if ".tmp" in path.name]
+    again = start(data, run, *arguments)
+    said, errors = again.communicate()
+    assert again.returncode == 0, errors
+    assert "epoch 1/3" in said and (run / "model.keras").is_file()

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras.src.backend.tensorflow.optimizer import TFOptimizer
 from keras.src.optimizers.base_optimizer import BaseOptimizer
 
-from models.training.keras_internals import build_metrics, is_seed, pure_optimizer
+from models.training.keras_internals import build_metrics, in_mode, is_seed, pure_optimizer
 from models.training.optimizers import build_optimizer
 from models.training.options import OptimizerOptions
 
@@ -72,3 +72,16 @@ def test_metrics_can_be_built_without_a_step():
     model.compile(loss="mse", metrics=["mae"])
     build_metrics(model, tf.zeros([1, 2]), tf.zeros([1, 2]))
     assert "mae" in {metric.name for group in model.metrics for metric in getattr(group, "metrics", [group])}
+
+
+def test_a_model_says_whether_its_call_takes_the_mode():
+    class Without(keras.Model):
+        def call(self, x):
+            return x
+
+    class With(keras.Model):
+        def call(self, x, training=False):
+            return x
+
+    assert in_mode(Without(), training=True) == {}
+    assert in_mode(With(), training=True) == in_mode(keras.Sequential(), training=True) == {"training": True}

@@ -150,7 +150,7 @@ class Job:
         self._say(training, start)
 
         validation = training.validation_feed()
-        weights, callbacks = standard_callbacks(
+        best, callbacks = standard_callbacks(
             run, chosen, validation=validation is not None, writes=self.writes, warn=self._warn
         )
         if training.data.arrivals is not None:
@@ -176,10 +176,10 @@ class Job:
                 console.print(f"saved at step {keeper.saved_step}: the same command goes on from there")
                 raise
 
-        best = chosen.final == "best" and weights.best_epoch is not None
-        training.settle(run.best_weights if best else None)
-        if best:
-            console.print(f"best epoch: {weights.best_epoch} (val_loss {weights.best_loss:.4f})")
+        judged_by_best = chosen.final == "best" and best.epoch is not None
+        training.settle(run.best if judged_by_best else None)
+        if judged_by_best:
+            console.print(f"best epoch: {best.epoch} (val_loss {best.loss:.4f})")
         if self.judge is not None:
             with training.data.reading():
                 self._evaluate(training, run)

@@ -1,8 +1,7 @@
-"""The callbacks of every run: metrics, weights, TensorBoard, early stopping, plateau. Keras' own where it has them."""
+"""The callbacks of every run: metrics, the best model, TensorBoard, early stopping, plateau; Keras' own where it can."""
 
 import math
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -43,10 +42,11 @@ class MetricsFile(keras.callbacks.Callback):
         self._run.append_metrics(metrics_row(epoch, logs))
 
 
-class WeightFiles(keras.callbacks.Callback):
-    """Keeps the weights, and with them the optimizer, of the last epoch and of the lowest validation loss.
+class BestModel(keras.callbacks.Callback):
+    """Keeps the model of the lowest validation loss, and with it the optimizer.
 
-    Where they find no room, training goes on with those that are there.
+    Where it finds no room, training goes on with the one that stands there. As `.keras`: what Keras writes as weights
+    alone goes to the disk through HDF5, which brings the process down where that is full.
 
     Args:
         run: Where.
@@ -57,32 +57,31 @@ class WeightFiles(keras.callbacks.Callback):
     def __init__(self, run: RunDirectory, *, writes: bool = True, warn: Callable[[str], None] = print) -> None:
         super().__init__()
         self._run, self._writes, self._warn = run, writes, warn
-        self.best_epoch: int | None = None  # counted from 1
-        self.best_loss = float("inf")
+        self.epoch: int | None = None  # counted from 1
+        self.loss = float("inf")
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Saves the weights."""
-        self._save(self._run.last_weights)
-        if logs.get("val_loss", float("inf")) < self.best_loss and self._save(self._run.best_weights):
-            self.best_epoch, self.best_loss = epoch + 1, logs["val_loss"]
+        """Saves the model, if it is the best so far."""
+        if logs.get("val_loss", float("inf")) < self.loss and self._save():
+            self.epoch, self.loss = epoch + 1, logs["val_loss"]
 
     def get_state(self) -> dict[str, Any]:
         """The best epoch and its loss."""
-        return {"best_epoch": self.best_epoch, "best_loss": self.best_loss}
+        return {"epoch": self.epoch, "loss": self.loss}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Goes on from them."""
-        self.best_epoch, self.best_loss = state["best_epoch"], state["best_loss"]
+        self.epoch, self.loss = state["epoch"], state["loss"]
 
-    def _save(self, path: Path) -> bool:
-        """Whether the file now holds the weights, or another process has to see to it."""
+    def _save(self) -> bool:
+        """Whether the file now holds the model, or another process has to see to it."""
         if not self._writes:
             return True
         try:
-            with files.whole_file(path, suffix=".weights.h5") as temporary:
-                self.model.save_weights(temporary)
+            with files.whole_file(self._run.best, suffix=".keras") as temporary:
+                self.model.save(temporary)
         except OSError as error:
-            self._warn(f"{path} could not be written ({error.strerror or error}); what stands there stays")
+            self._warn(f"{self._run.best} could not be written ({error.strerror or error}); what stands there stays")
             return False
         return True
 
@@ -110,7 +109,7 @@ def standard_callbacks(
     validation: bool,
     writes: bool = True,
     warn: Callable[[str], None] = print,
-) -> tuple[WeightFiles, list[keras.callbacks.Callback]]:
+) -> tuple[BestModel, list[keras.callbacks.Callback]]:
     """The callbacks that `options` ask for, in their order.
 
     Args:
@@ -121,10 +120,10 @@ def standard_callbacks(
         warn: Told what went wrong and could be survived.
 
     Returns:
-        The weight files, which know the best epoch; all callbacks, these included.
+        The one that keeps the best model; all callbacks, this one included.
     """
-    weights = WeightFiles(run, writes=writes, warn=warn)
-    callbacks = [RefuseNonFiniteLoss(), weights]
+    best = BestModel(run, writes=writes, warn=warn)
+    callbacks = [RefuseNonFiniteLoss(), best]
     if writes:
         callbacks += [MetricsFile(run), keras.callbacks.TensorBoard(run.tensorboard, write_graph=False)]
     if validation and options.reduce_lr_on_plateau:
@@ -133,4 +132,4 @@ def standard_callbacks(
         )
     if validation and options.early_stopping:
         callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=options.early_stopping))
-    return weights, callbacks
+    return best, callbacks

@@ -4,7 +4,7 @@ config.yaml        every option, resolved
 environment.json   versions, devices, what was really on, the data set's fingerprint
 metrics.jsonl      a line an epoch
 tensorboard/       the same for TensorBoard
-weights/           best.weights.h5 (lowest validation loss), last.weights.h5
+best.keras         the model of the lowest validation loss so far
 evaluation.json    on the held-out split
 report.html        the same for people: curves, what they say, options
 checkpoints/       the last ones, which a run that was stopped goes on from
@@ -33,7 +33,7 @@ _ENTRIES = (
     "replay",
     "metrics.jsonl",
     "tensorboard",
-    "weights",
+    "best.keras",
     "log.txt",
     "environment.json",
     "config.yaml",
@@ -88,14 +88,9 @@ class RunDirectory:
         return self.path / "tensorboard"
 
     @property
-    def best_weights(self) -> Path:
-        """Of the lowest validation loss."""
-        return self.path / "weights" / "best.weights.h5"
-
-    @property
-    def last_weights(self) -> Path:
-        """Of the last epoch."""
-        return self.path / "weights" / "last.weights.h5"
+    def best(self) -> Path:
+        """The model of the lowest validation loss so far."""
+        return self.path / "best.keras"
 
     @property
     def model(self) -> Path:
@@ -174,7 +169,6 @@ class RunDirectory:
         self._remove(_ENTRIES)
         self.path.mkdir(parents=True, exist_ok=True)
         self._describe(config, environment)
-        self.best_weights.parent.mkdir()
 
     def go_on(
         self,

@@ -152,7 +152,7 @@ def test_a_full_disk_is_warned_of_and_the_run_goes_on_when_there_is_room(data, t
     full = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
     assert full.returncode == 2 and full.stderr.startswith("error: Expected room on the disk"), full.stderr
     assert full.stderr.count("\n") == 1 and "epoch 3/3" in full.stdout
-    assert full.stdout.count("warning: no checkpoint") == 3 and "best.weights.h5 could not be written" in full.stdout
+    assert full.stdout.count("warning: no checkpoint") == 3 and "best.keras could not be written" in full.stdout
     assert not any((run / "checkpoints").iterdir()) and not (run / "model.keras").exists()
     assert not [path for path in run.rglob("*") if ".tmp" in path.name]
     again = start(data, run, *arguments)

@@ -40,7 +40,7 @@ def test_photos_become_a_trained_and_evaluated_model(finished, data):
         "environment.json",
         "metrics.jsonl",
         "tensorboard",
-        "weights",
+        "best.keras",
         "evaluation.json",
         "log.txt",
         "checkpoints",
@@ -64,8 +64,7 @@ def test_photos_become_a_trained_and_evaluated_model(finished, data):
 def test_model_and_evaluation_are_of_the_lowest_validation_loss(finished, data):
     run, _ = finished
     model = keras.models.load_model(run / "model.keras")
-    best = keras.models.load_model(run / "model.keras")
-    best.load_weights(run / "weights" / "best.weights.h5")
+    best = keras.models.load_model(run / "best.keras")
     for a, b in zip(model.get_weights(), best.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     dataset = tf.data.TFRecordDataset([str(p) for p in sorted(data.glob("*validation.tfrecord*"))])

@@ -58,6 +58,9 @@ _DISPATCHER_PORT = 5050
 _BETWEEN_LOOKS = 2.0  # seconds, of a worker at its dispatcher
 _BETWEEN_SIGNALS = 0.2
 _STOPPING = 5.0  # seconds
+# A server that is let go of stops, and waits for who it talks with, holding up every thread: a signal ends the process
+# at once instead.
+_running: list[Any] = []
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,10 +80,12 @@ def _main(argv: Sequence[str] | None) -> None:
         place = service_servers.Place(host=options.host, port=port)
         start = _start_dispatcher if options.role == "dispatcher" else _start_worker
         server = start(options, place)
+        _running.append(server)
         try:
             _serve(options)
-        finally:
+        except InputError:
             _stop(server)
+            raise
 
 
 def _start_dispatcher(options: ServerOptions, place: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The callbacks of every run: metrics, the best model, TensorBoard, early stopping, plateau; Keras' own where it can."""
+"""The callbacks of every run: metrics, the best model, TensorBoard, early stopping, plateau."""
 
 import math
 from collections.abc import Callable, Mapping

@@ -103,7 +103,7 @@ class Job:
         )
 
     def train(self, run: RunDirectory, log: native_log.NativeLog, *, goes_on: bool = False) -> None:
-        """Trains with all workers, where there are several; see `_train`."""
+        """Trains, with the other workers where there are several."""
         # TensorFlow takes seconds to import, and what could be refused without it has been.
         from models.training.hardware import prepare
         from models.training.together import together
@@ -113,42 +113,53 @@ class Job:
             self._train(run, log, hardware, goes_on=goes_on)
 
     def _train(self, run: RunDirectory, log: native_log.NativeLog, hardware: Any, *, goes_on: bool) -> None:
-        """The story of a training; one that goes on takes up where its newest checkpoint is."""
-        from models.training.broadcast import broadcast
-        from models.training.callbacks import metrics_rows, standard_callbacks
-        from models.training.checkpoint import CheckpointFolder
-        from models.training.keeper import Keeper
-        from models.training.progress import Progress
-        from models.training.report import write_report
-        from models.training.saving import save_model
-        from models.training.waiting import WaitingVerdict
-        from scripts.lost_batches import LostBatches
+        """The story of a training."""
         from scripts.training import training_of
 
-        console, chosen = self.console, self.options["training"]
         training = training_of(self.options, self.manifest, hardware)
         if self.options["run"].dry_run:
             training = training.cut_to_a_step()
-        config = self._config(training)
+        folder, start = self._begin(run, training, goes_on=goes_on)
+        if self.writes:
+            log.keep_in(run.log)
+        self._say(training, start)
+        best = self._fit(run, training, folder, start)
+        self._finish(run, training, best)
+
+    def _begin(self, run: RunDirectory, training: Any, *, goes_on: bool) -> tuple[Any, Any]:
+        """The run's checkpoints, and the snapshot to start from; None: at the beginning."""
+        from models.training.broadcast import broadcast
+        from models.training.callbacks import metrics_rows
+        from models.training.checkpoint import CheckpointFolder
+
+        config, environment = self._config(training), training.environment(self._identities)
         folder = CheckpointFolder(
             run.checkpoints,
             keep=self.options["checkpoints"].checkpoints,
             fingerprint=going_on.fingerprint_of(config, self._identities, self._neutral),
             warn=self._warn,
         )
-        # What stood in for the first worker when that was lost may have saved last.
-        start = broadcast(hardware, folder.load_newest() if goes_on or not self.writes else None)
-        environment = training.environment(self._identities)
-        if start is not None and self.writes:
-            run.go_on(config, environment, rows=metrics_rows(start), neutral=self._neutral)
-        elif start is None:
-            start = going_on.taken_over(self.options, training)
-            if self.writes:
-                run.create(config, environment)
+        # A worker that stood in for the first one, when that was lost, may have saved last.
+        newest = folder.load_newest() if goes_on or not self.writes else None
+        start = broadcast(training.setting.hardware, newest) or going_on.taken_over(self.options, training)
         if self.writes:
-            log.keep_in(run.log)
-        self._say(training, start)
+            rows = metrics_rows(start) if start else []
+            if goes_on and start:
+                run.go_on(config, environment, rows=rows, neutral=self._neutral)
+            else:
+                run.create(config, environment, rows=rows)
+        return folder, start
 
+    def _fit(self, run: RunDirectory, training: Any, folder: Any, start: Any) -> Any:
+        """Trains; returns the callback that knows the best epoch."""
+        from models.training.callbacks import standard_callbacks
+        from models.training.checkpoint import CheckpointFolder
+        from models.training.keeper import Keeper
+        from models.training.progress import Progress
+        from models.training.waiting import WaitingVerdict
+        from scripts.lost_batches import LostBatches
+
+        console, chosen = self.console, self.options["training"]
         validation = training.validation_feed()
         best, callbacks = standard_callbacks(
             run, chosen, validation=validation is not None, writes=self.writes, warn=self._warn
@@ -158,9 +169,12 @@ class Job:
         progress = Progress(console)
         verdict = WaitingVerdict(console, _doctor(self.options["run"].data, run), training.likely_to_be_slow)
         with training.watched(), signals.held_back() as received, contextlib.closing(progress):
-            replay = CheckpointFolder(run.replay, keep=1)
             keeper = Keeper(
-                folder, self.options["checkpoints"], replay=replay, received=received, peers=hardware.heartbeat
+                folder,
+                self.options["checkpoints"],
+                replay=CheckpointFolder(run.replay, keep=1),
+                received=received,
+                peers=training.setting.hardware.heartbeat,
             )
             try:
                 training.trainer.fit(
@@ -173,19 +187,26 @@ class Job:
                     start=start,
                 )
             except KeyboardInterrupt:
-                console.print(f"saved at step {keeper.saved_step}: the same command goes on from there")
+                if keeper.saved_step:
+                    console.print(f"saved at step {keeper.saved_step}: the same command goes on from there")
                 raise
+        return best
 
-        judged_by_best = chosen.final == "best" and best.epoch is not None
+    def _finish(self, run: RunDirectory, training: Any, best: Any) -> None:
+        """Judges and saves the weights that are wanted."""
+        from models.training.report import write_report
+        from models.training.saving import save_model
+
+        judged_by_best = self.options["training"].final == "best" and best.epoch is not None
         training.settle(run.best if judged_by_best else None)
         if judged_by_best:
-            console.print(f"best epoch: {best.epoch} (val_loss {best.loss:.4f})")
+            self.console.print(f"best epoch: {best.epoch} (val_loss {best.loss:.4f})")
         if self.judge is not None:
             with training.data.reading():
                 self._evaluate(training, run)
         if self.writes:
             for finding in write_report(run):
-                console.print(f"seen: {finding}", soft_wrap=True)
+                self.console.print(f"seen: {finding}", soft_wrap=True)
             save_model(training.model, training.setting.head, run.model, training.trainer.loss_scale)
 
     def print_result(self, run: RunDirectory) -> None:

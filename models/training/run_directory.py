@@ -164,10 +164,20 @@ class RunDirectory:
         """The options of the run that stands here, resolved."""
         return read_yaml(self.config)
 
-    def create(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
-        """Makes the folder anew, with its options and environment; what an earlier run left is removed."""
+    def create(
+        self, config: Mapping[str, Any], environment: Mapping[str, Any], rows: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        """Makes the folder anew, with its options and environment; what an earlier run left is removed.
+
+        Args:
+            config: The options, resolved.
+            environment: Of this process.
+            rows: Of metrics.jsonl, where it starts with epochs that are done.
+        """
         self._remove(_ENTRIES)
         self.path.mkdir(parents=True, exist_ok=True)
+        if rows:
+            files.write_text(self.metrics, "".join(map(_line, rows)))
         self._describe(config, environment)
 
     def go_on(

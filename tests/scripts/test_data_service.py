@@ -91,6 +91,7 @@ class Kill(keras.callbacks.Callback):
             self.process.kill()
 
 
+@pytest.mark.slow
 def test_batches_are_augmented_on_the_workers_where_the_host_is_to_do_it(service, folder):
     data = opened(folder, service[0])
 
@@ -105,6 +106,7 @@ def test_batches_are_augmented_on_the_workers_where_the_host_is_to_do_it(service
     np.testing.assert_array_equal(batch["image"], plain["image"].numpy() * 2.0)
 
 
+@pytest.mark.slow
 def test_train_takes_its_batches_from_the_service_and_says_what_that_means(service, folder, tmp_path, capsys):
     argv = ["--data", str(folder), "--run", str(tmp_path / "run"), *SMALL, "--epochs", "2", "--augment", "light"]
     for place in ("host", "device"):
@@ -116,6 +118,7 @@ def test_train_takes_its_batches_from_the_service_and_says_what_that_means(servi
     assert "grpc://host:port" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_a_worker_can_not_read_is_said_in_a_line(service, folder, tmp_path):
     def error_of(data):
         with pytest.raises(InputError) as caught, data.reading(training=True):
@@ -165,6 +168,7 @@ def test_mistakes_are_said_in_a_line(folder, capsys):
         opened(folder, "grpc://127.0.0.1:1", sampling="balanced")
 
 
+@pytest.mark.slow
 def test_a_worker_ends_when_its_dispatcher_has(capsys):
     place = service_servers.Place(host="127.0.0.1", port=free_port())
     dispatcher = service_servers.start_dispatcher(place)
@@ -194,6 +198,7 @@ with data.reading(training=True):
 """
 
 
+@pytest.mark.slow
 def test_a_training_does_not_wait_for_ever_for_a_dispatcher_that_is_gone(folder):
     command = [sys.executable, "-c", _WAITING, str(folder)]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)

@@ -65,7 +65,9 @@ def test_a_run_killed_at_random_moments_ends_with_the_bits_of_an_undisturbed_one
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_signal_saves_the_run_within_an_epoch_and_the_same_command_goes_on(data, tmp_path, number, code):
     run, arguments = tmp_path / "run", [*SMALL, "--epochs", "100000", "--steps-per-call", "2"]
     process = start(data, run, *arguments)

@@ -77,7 +77,8 @@ def said(tmp_path, *arguments):
     return result.stdout.splitlines()[-1]
 
 
-@pytest.mark.parametrize("replicas", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("replicas", [1, 2])
 def test_the_batch_size_that_fits_is_found_by_trying(tmp_path, replicas):
     text = said(tmp_path, replicas, 512)
     assert text.startswith(

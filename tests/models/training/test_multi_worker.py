@@ -108,6 +108,7 @@ def test_a_snapshot_reaches_the_others_bit_for_bit(undisturbed):
             assert (got.dtype, got.shape, got.tobytes()) == (value.dtype, value.shape, value.tobytes()), name
 
 
+@pytest.mark.slow
 def test_where_the_chief_dies_the_other_saves_and_stops_and_both_go_on_again_without_a_shared_folder(
     undisturbed, tmp_path
 ):

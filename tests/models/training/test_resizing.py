@@ -94,6 +94,7 @@ def test_two_replicas_give_the_weights_of_one_over_all_stages(make_trainer, task
     assert difference(*results) < 1e-9
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_within_any_stage_ends_with_the_bits_of_an_undisturbed_one(make_trainer, task, tmp_path):
     arguments = {
         "optimizer": {"optimizer": "adam", "ema": 0.9},

@@ -176,6 +176,7 @@ class RunDirectory:
         """
         self._remove(_ENTRIES)
         self.path.mkdir(parents=True, exist_ok=True)
+        self._sweep()
         if rows:
             files.write_text(self.metrics, "".join(map(_line, rows)))
         self._describe(config, environment)
@@ -206,8 +207,15 @@ class RunDirectory:
             if name in chosen and chosen[name] != value and name not in {*neutral, "epochs"}
         )
         self._remove(_RESULTS)
+        self._sweep()
         files.write_text(self.metrics, "".join(map(_line, rows)))
         self._describe(config, environment)
+
+    def _sweep(self) -> None:
+        """Removes the temporary files of processes that were killed; the lock keeps those that live out."""
+        for folder in (self.path, self.checkpoints, self.replay):
+            for entry in folder.glob(".*.tmp*"):
+                entry.unlink()
 
     def _describe(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
         files.write_text(self.config, to_yaml(dict(config)))

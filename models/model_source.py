@@ -24,6 +24,7 @@ class ModelSource:
     image_size: int | None = None
     channels: int | None = None
     fit: Literal["stretch", "crop", "pad"] | None = None
+    stored_as: dict[str, Any] | None = None  # the form of the images that it was trained on, as the data set says it
     own: str | None = None  # path/to/file.py:function that built it, and may hold classes of its own
 
 
@@ -103,6 +104,7 @@ def _with_run(source: ModelSource, folder: Path) -> ModelSource:
             image_size=int(chosen["image_size"]),
             channels=int(chosen["channels"]),
             fit=chosen["fit"],
+            stored_as=known.get("stored_as"),
             own=own if ".py:" in own else None,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:

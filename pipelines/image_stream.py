@@ -26,8 +26,8 @@ from pipelines.sources.source import Unreadable
 _AT_ONCE = 8  # images of a call
 _AHEAD = 2  # calls a thread that are worked on, or done and waiting
 _CPU = "/CPU:0"
-_KEEP = Form(encoding="keep")  # what a record holds of a file when nothing else was asked for
 
+KEEP = Form(encoding="keep")  # what records hold when nothing else was asked for
 Decoder = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # files string `[B]`, orientation int64 `[B]` -> pixels
 
 
@@ -41,20 +41,21 @@ class StreamedImage:
 
 
 def stream_images(
-    files: Iterable[ImageFile], spec: InputSpec | None, *, threads: int, max_pixels: int
+    files: Iterable[ImageFile], spec: InputSpec | None, *, form: Form = KEEP, threads: int, max_pixels: int
 ) -> Iterator[StreamedImage]:
     """Reads and decodes images, ahead of who takes them; to be closed when it is left early.
 
     Args:
         files: Listed while they are read.
-        spec: Size, channels and fit. The pixels are those that training and evaluation have of a data set that keeps
-            its files as they are, bit for bit. None: the files' bytes, their headers checked.
+        spec: Size, channels and fit. None: the files' bytes, their headers checked.
+        form: Of the data set's records: the pixels are those that training and evaluation have of the same files, bit
+            for bit.
         threads: How many read and decode at the same time.
         max_pixels: Images that claim more are not decoded.
     """
     decoder = None if spec is None else _decoder(spec)
     pool = ThreadPoolExecutor(threads)
-    prepare = functools.partial(_prepared, decoder=decoder, max_pixels=max_pixels)
+    prepare = functools.partial(_prepared, decoder=decoder, form=form, max_pixels=max_pixels)
     try:
         with contextlib.closing(
             in_order(functools.partial(pool.submit, prepare), _chunks(files), _AHEAD * threads)
@@ -82,11 +83,11 @@ def _decoder(spec: InputSpec) -> Decoder:
     return function.get_concrete_function(tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int64))
 
 
-def _prepared(chunk: list[ImageFile], *, decoder: Decoder | None, max_pixels: int) -> list[StreamedImage]:
+def _prepared(chunk: list[ImageFile], *, decoder: Decoder | None, form: Form, max_pixels: int) -> list[StreamedImage]:
     """What becomes of some files."""
     contents = [file.read() for file in chunk]
     with tf.device(_CPU):  # the ops exist nowhere else
-        read = [_stored(content, max_pixels, whole=decoder is None) for content in contents]
+        read = [_stored(content, form if decoder else None, max_pixels) for content in contents]
         good = [place for place, image in enumerate(read) if not isinstance(image, Unreadable)]
         images = [image if isinstance(image, Unreadable) else image[0] for image in read]
         if decoder is not None and good:
@@ -98,15 +99,15 @@ def _prepared(chunk: list[ImageFile], *, decoder: Decoder | None, max_pixels: in
     ]
 
 
-def _stored(content: bytes | Unreadable, max_pixels: int, *, whole: bool) -> tuple[bytes, int] | Unreadable:
-    """A file as its record would hold it, JPEG or PNG, and its orientation; `whole`: as it is."""
+def _stored(content: bytes | Unreadable, form: Form | None, max_pixels: int) -> tuple[bytes, int] | Unreadable:
+    """A file as its record would hold it, JPEG or PNG, and its orientation; without a form as it is."""
     if isinstance(content, Unreadable):
         return content
     try:
         header = read_header(content, max_pixels)
-        if whole:
+        if form is None:
             return content, header.orientation
-        encoded = encode_file(content, header, _KEEP, checked=False, in_full=False)
+        encoded = encode_file(content, header, form, checked=False, in_full=False)
     except UndecodableError as error:
         return Unreadable(str(error))
     return encoded.data, encoded.orientation

@@ -12,6 +12,7 @@ from base.errors import input_error, require
 from base.files import whole_file
 from base.options import parse
 from models.model_source import ModelSource, find_model
+from pipelines.form import form_of
 from pipelines.image_file_options import ImageFileOptions
 from pipelines.image_files import ImageFiles, first_of
 from pipelines.input_options import InputSpec
@@ -44,15 +45,18 @@ def _main(argv: Sequence[str] | None) -> None:
     with native_log.captured():
         # TensorFlow takes seconds to import, and what could be refused without it has been.
         from models.inference import Classifier, load_network
+        from pipelines.image_stream import stream_images
         from scripts.predicting import predict
 
         network = load_network(source)
         spec = _spec(asked, source, network)
+        form = form_of(source.stored_as)
         classifier = Classifier(network, source, None if spec is None else spec.shape, asked.batch_size)
         columns = _columns(asked, classifier.classes)
-        with _stream(asked) as stream:
+        images = stream_images(listed, spec, form=form, threads=asked.threads, max_pixels=asked.max_pixels)
+        with contextlib.closing(images), _stream(asked) as stream:
             write = writer(asked.written_as, stream, columns, nested=asked.columns is None)
-            tally = predict(asked, classifier, spec, listed, write)
+            tally = predict(asked, classifier, images, write)
     _say(asked, files, tally)
 
 

@@ -1,6 +1,5 @@
 """Images through a model: read and decoded ahead on all cores, in batches, a row each, in order."""
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,9 +9,7 @@ import tensorflow as tf
 from base.errors import require
 from models.inference import Classifier
 from pipelines.conversion_report import progress_bar
-from pipelines.image_files import ImageFile
-from pipelines.image_stream import StreamedImage, stream_images
-from pipelines.input_options import InputSpec
+from pipelines.image_stream import StreamedImage
 from pipelines.native_errors import reason_of
 from pipelines.sources.source import Unreadable
 from scripts.predict_options import PredictOptions
@@ -33,14 +30,15 @@ class Tally:
         self.first = self.first or (f"{bad[0].image}: {bad[0].error}" if bad else "")
 
 
-def predict(
-    asked: PredictOptions, classifier: Classifier, spec: InputSpec | None, files: Iterator[ImageFile], write: Write
-) -> Tally:
-    """Writes a row an image, in order; images are read and decoded while the model computes."""
+def predict(asked: PredictOptions, classifier: Classifier, images: Iterator[StreamedImage], write: Write) -> Tally:
+    """Writes a row an image, in order; images are read and decoded while the model computes.
+
+    Raises:
+        InputError: Not one of them could be used.
+    """
     tally, waiting = Tally(), []
     shown = asked.out is not None and not asked.quiet
-    images = stream_images(files, spec, threads=asked.threads, max_pixels=asked.max_pixels)
-    with contextlib.closing(images), progress_bar(None, shown=shown, verb="predicting") as progress:
+    with progress_bar(None, shown=shown, verb="predicting") as progress:
 
         def flush() -> None:
             rows = _rows(waiting, classifier)

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from pipelines.example_ids import read_ids
+from pipelines.form import form_of
 from pipelines.image_file_options import ImageFileOptions
 from pipelines.image_files import ImageFile, ImageFiles
 from pipelines.image_stream import stream_images
@@ -32,14 +33,24 @@ def files_of_all_kinds(images):
     }
 
 
-@pytest.mark.parametrize(("fit", "channels"), [("stretch", 3), ("crop", 1), ("pad", 3)])
-def test_pixels_are_those_of_the_evaluation_bit_for_bit(images, tmp_path, convert_into, open_split, fit, channels):
+@pytest.mark.parametrize(
+    ("fit", "channels", "stored"),
+    [
+        ("stretch", 3, {"encoding": "keep"}),
+        ("crop", 1, {"encoding": "keep"}),
+        ("pad", 3, {"encoding": "jpeg", "resize": "short=12", "quality": 80}),
+        ("crop", 3, {"encoding": "raw", "resize": "exact=20x24"}),
+    ],
+)
+def test_pixels_are_those_of_the_evaluation_bit_for_bit(
+    images, tmp_path, convert_into, open_split, fit, channels, stored
+):
     contents = files_of_all_kinds(images)
     for name, content in contents.items():
         for label in ("a", "b"):
             (tmp_path / "source" / label).mkdir(parents=True, exist_ok=True)
             (tmp_path / "source" / label / name).write_bytes(content if label == "a" else images.png())
-    manifest = convert_into(tmp_path / "source", tmp_path / "data", encoding="keep")
+    manifest = convert_into(tmp_path / "source", tmp_path / "data", **stored)
     spec = InputSpec(image_size=16, channels=channels, fit=fit)
     judged = {}
     for split in manifest.splits:
@@ -48,7 +59,8 @@ def test_pixels_are_those_of_the_evaluation_bit_for_bit(images, tmp_path, conver
         pixels = np.concatenate([batch["image"] for batch in batches])
         judged |= zip(read_ids(opened.files), pixels, strict=False)
     files = ImageFiles(ImageFileOptions(paths=(str(tmp_path / "source" / "a"),)))
-    seen = {image.name: image.image for image in stream_images(files, spec, threads=2, max_pixels=10**6)}
+    form = form_of(manifest.stored_as)
+    seen = {image.name: image.image for image in stream_images(files, spec, form=form, threads=2, max_pixels=10**6)}
     assert len(seen) == len(contents) == 16
     for name in contents:
         np.testing.assert_array_equal(seen[f"{tmp_path}/source/a/{name}"], judged[f"a/{name}"], name)

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from pipelines.example_ids import read_ids
 from pipelines.manifest import read_manifest
@@ -69,6 +70,23 @@ def test_files_are_predicted_as_the_evaluation_of_the_training_has_judged_them(r
         order = np.argsort(-of_image)
         assert [row[f"class_{place}"] for place in (1, 2, 3)] == [CLASSES[n] for n in order]
         assert [np.float32(row[f"score_{place}"]) for place in (1, 2, 3)] == of_image[order].tolist()
+
+
+def test_files_take_the_form_that_the_data_set_gave_its_images(run, data, tmp_path):
+    copy, photo = tmp_path / "run", data.parent / "source" / "cat" / "1.jpg"
+    copy.mkdir()
+    for name in ("config.yaml", "model.keras"):
+        (copy / name).write_bytes((run / name).read_bytes())
+    environment = json.loads((run / "environment.json").read_text())
+    environment["stored_as"] = {"encoding": "raw", "resize": "exact=10x14", "quality": None, "channels": 1}
+    (copy / "environment.json").write_text(json.dumps(environment))
+    out = tmp_path / "out.csv"
+    assert predict.main([str(copy), str(photo), "--out", str(out), "--all-scores"]) == 0
+    grey = tf.io.decode_jpeg(photo.read_bytes(), channels=1).numpy()[..., 0]
+    small = np.asarray(Image.fromarray(grey).resize((14, 10), Image.Resampling.BILINEAR))[:, 2:12]
+    pixels = np.repeat(np.round(tf.image.resize(small[..., np.newaxis], (16, 16), antialias=True)), 3, axis=-1)
+    expected = keras.models.load_model(run / "model.keras").predict(pixels[np.newaxis], verbose=0)
+    np.testing.assert_allclose(scores_of(read_csv(out)), expected, rtol=1e-4)
 
 
 def test_broken_files_get_a_row_with_the_reason_and_the_rest_is_predicted_as_without_them(run, data, tmp_path, capsys):

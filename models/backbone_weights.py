@@ -161,7 +161,10 @@ def _stored(group: h5py.Group, inside: tuple = ()) -> Iterator[tuple[tuple, tupl
             yield from _stored(group[key]["layers"], place)
         elif "vars" in group[key]:
             values = group[key]["vars"]
-            yield place, (str(values.attrs.get("name", key)), [values[i] for i in sorted(values, key=int)])
+            yield (
+                place,
+                (str(values.attrs.get("name", key)), [values[i] for i in sorted(values, key=lambda i: (len(i), i))]),
+            )
 
 
 def _legacy_pairs(model: keras.Model, group: h5py.Group) -> list[Pair]:

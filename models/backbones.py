@@ -9,6 +9,7 @@ and `head_of` find the border in a loaded model too.
 from collections.abc import Callable
 
 import keras
+import numpy as np
 
 from base.errors import require
 from models.backbone_options import BackboneOptions
@@ -20,8 +21,8 @@ from models.standardise import DEFAULT, Standardisation, standardised
 from models.training.keras_internals import reset_names
 
 _FIRST_OF_HEAD = "head_pool"
-_MEAN = (0.485, 0.456, 0.406)  # of ImageNet's pixels, 0 to 1, red, green, blue
-_DEVIATION = (0.229, 0.224, 0.225)
+_MEAN = np.array([0.485, 0.456, 0.406])  # of ImageNet's pixels, 0 to 1, red, green, blue
+_DEVIATION = np.array([0.229, 0.224, 0.225])
 _CAFFE_MEAN = (103.939, 116.779, 123.68)  # of its pixels, 0 to 255, blue, green, red
 
 
@@ -144,8 +145,7 @@ def preprocessed(image: keras.KerasTensor, how: Preprocessing) -> keras.KerasTen
     if how == "tf":
         return keras.layers.Rescaling(1 / 127.5, offset=-1.0, dtype=dtype, name="preprocess")(x)
     if how == "torch":
-        variance = [(255 * deviation) ** 2 for deviation in _DEVIATION]
-        mean = [255 * mean for mean in _MEAN]
+        mean, variance = (255 * _MEAN).tolist(), ((255 * _DEVIATION) ** 2).tolist()
         return keras.layers.Normalization(mean=mean, variance=variance, dtype=dtype, name="preprocess")(x)
     if how == "caffe":
         x = x if grey else keras.ops.take(x, [2, 1, 0], axis=-1)
@@ -213,7 +213,7 @@ def _set_input_statistics(model: keras.Model) -> None:
             mean, variance, count = layer.get_weights()
             untouched = (mean == 0).all() and (variance == 1).all()
             if untouched or abs(variance - _DEVIATION).max() < 1e-3:
-                layer.set_weights([_MEAN, [deviation**2 for deviation in _DEVIATION], count])
+                layer.set_weights([_MEAN, _DEVIATION**2, count])
             layer.finalize_state()
 
 

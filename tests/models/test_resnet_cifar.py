@@ -22,9 +22,9 @@ def build(name, shape=(32, 32, 3), **how):
         ("resnet-32", "0.46"),
         ("resnet-44", "0.66"),
         ("resnet-56", "0.85"),
-        ("resnet-110", "1.7"),
         ("wrn-16-8", "11.0"),
-        ("wrn-40-4", "8.9"),
+        pytest.param("resnet-110", "1.7", marks=pytest.mark.slow),
+        pytest.param("wrn-40-4", "8.9", marks=pytest.mark.slow),
         pytest.param("wrn-28-10", "36.5", marks=pytest.mark.slow),
     ],
 )

@@ -77,7 +77,8 @@ def _found(model: str, backbones: Collection[str]) -> ModelSource:
         if model in known:
             return ModelSource(name=model, kind="backbone", classes=imagenet_classes())
         or_name = " or a backbone's name" if known else ""
-        do = nearest(model, known) if known and "/" not in model else "There is nothing at that path."
+        alike = next((name for name in known if name.lower() == model.lower()), model)
+        do = nearest(alike, known) if known and "/" not in model else "There is nothing at that path."
         raise input_error(f"Expected MODEL to be {FORMS}{or_name}", model=model, do=do)
     if (path / "saved_model.pb").is_file():
         return _with_run(ModelSource(name=model, kind="saved_model", path=path), path.parent)

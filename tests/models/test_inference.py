@@ -127,7 +127,7 @@ def test_a_backbone_is_built_by_the_function_handed_in_and_knows_imagenets_class
     classifier = Classifier(load_network(source, "weights.h5", build), source, (4, 4, 3), 2)
     assert asked == [("VGG16", "weights.h5")] and classifier.classes[207] == "golden_retriever"
     with pytest.raises(InputError, match="Did you mean 'VGG19'"):
-        find_model("VGG18", backbones=("VGG16", "VGG19"))
+        find_model("vgg19", backbones=("VGG16", "VGG19"))
 
 
 def test_names_of_classes_in_a_file_must_be_different(tmp_path):

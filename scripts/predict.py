@@ -11,6 +11,8 @@ from base import command, native_log
 from base.errors import input_error, require
 from base.files import whole_file
 from base.options import parse
+from models.backbone_options import BackboneOptions
+from models.backbone_table import BACKBONES
 from models.model_source import ModelSource, find_model
 from pipelines.form import form_of
 from pipelines.image_file_options import ImageFileOptions
@@ -39,16 +41,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> None:
     options = parse("predict.py", DESCRIPTION, GROUPS, argv, ("model", "paths"))
     asked: PredictOptions = options["prediction"]
-    source = find_model(asked.model, asked.classes)
+    source = find_model(asked.model, asked.classes, BACKBONES)
+    given = {name: value for name in ("weights", "width") if (value := getattr(asked, name)) is not None}
+    require(source.kind == "backbone" or not given, "Expected --weights and --width only with a backbone", **given)
+    backbone = BackboneOptions(weights=asked.weights or "imagenet", width=asked.width or 1.0)
     files = ImageFiles(options["images"])
     listed = first_of(files)
     with native_log.captured():
         # TensorFlow takes seconds to import, and what could be refused without it has been.
+        from models.backbones import build_imagenet_model
         from models.inference import Classifier, load_network
         from pipelines.image_stream import stream_images
         from scripts.predicting import predict
 
-        network = load_network(source)
+        shape = None if asked.image_size is None else (asked.image_size, asked.image_size, 3)
+        network = load_network(source, backbone.weights, lambda name, _: build_imagenet_model(name, backbone, shape))
         spec = _spec(asked, source, network)
         form = form_of(source.stored_as)
         classifier = Classifier(network, source, None if spec is None else spec.shape, asked.batch_size)

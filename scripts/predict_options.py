@@ -15,7 +15,14 @@ FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 class PredictOptions:
     """With which model, and where to."""
 
-    model: str = option(help="a run's folder, a .keras file, or a SavedModel's folder (signature serving_default)")
+    model: str = option(
+        help="a run's folder, a .keras file, a SavedModel's folder (signature serving_default), or the name of a "
+        "backbone with ImageNet's own top, such as VGG16"
+    )
+    weights: str | None = option(
+        None, "of a backbone: imagenet (the default; fetched once by Keras), or a file with its top"
+    )
+    width: float | None = option(None, "of a MobileNet: what multiplies its filters; by default 1")
     out: str | None = option(None, "a .csv or .jsonl file, whole or not at all; by default a table on the console")
     overwrite: bool = option(False, "replace --out when it exists")
     format: Literal["csv", "jsonl", "table"] | None = option(
@@ -44,6 +51,8 @@ class PredictOptions:
             _require_between(name, getattr(self, name), least, most)
         _require_between("decode_threads", self.decode_threads, 1, 1024)
         _require_between("image_size", self.image_size, 1, 8192)
+        no_weights = self.weights in ("none", "auto")
+        require(not no_weights, "Expected --weights imagenet, or a file: without any it knows nothing", weights="none")
         known = self.format is not None or self.out is None or Path(self.out).suffix.lower() in FORMATS
         require(known, "Expected --out to be called .csv or .jsonl, or --format beside it", out=self.out)
         if self.out is not None:

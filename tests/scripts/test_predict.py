@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from models.imagenet import imagenet_classes
 from pipelines.example_ids import read_ids
 from pipelines.manifest import read_manifest
 from pipelines.split_files import SplitFiles
@@ -242,12 +243,32 @@ def test_a_keras_file_and_a_saved_model_predict_as_the_run_does(run, data, tmp_p
     np.testing.assert_allclose(seen, direct, rtol=1e-4, atol=1e-6)
 
 
+def test_a_backbone_names_the_classes_of_imagenet(data, tmp_path):
+    weights, photos = tmp_path / "top.weights.h5", sorted((data.parent / "source" / "cat").iterdir())[:3]
+    plain = keras.applications.MobileNet(input_shape=(64, 64, 3), alpha=0.25, weights=None)
+    plain.get_layer("conv_preds").set_weights([3 * w for w in plain.get_layer("conv_preds").get_weights()])
+    plain.save_weights(weights)
+    argv = ["MobileNet", *map(str, photos), "--weights", str(weights), "--width", "0.25", "--image-size", "64"]
+    assert predict.main([*argv, "--top", "3", "--out", str(tmp_path / "out.csv")]) == 0
+    images = [tf.image.resize(tf.io.decode_jpeg(photo.read_bytes()), (64, 64), antialias=True) for photo in photos]
+    expected = plain.predict(np.round(np.stack(images)) / 127.5 - 1, verbose=0)
+    for row, scores in zip(read_csv(tmp_path / "out.csv"), expected, strict=True):
+        best = np.argsort(-scores)[:3]
+        seen = np.array([np.float32(row[f"score_{place}"]) for place in (1, 2, 3)])
+        np.testing.assert_allclose(seen, scores[best], rtol=1e-4)
+        assert imagenet_classes().index(row["class_1"]) == best[0]
+
+
 @pytest.mark.parametrize(
     ("argv", "told"),
     [
         (["{run}"], "paths"),
         (["{tmp}/nowhere", "{photo}"], "Expected MODEL"),
         (["{tmp}", "{photo}"], "Expected MODEL"),
+        (["vgg16", "{photo}"], "Did you mean 'VGG16'?"),
+        (["VGG16", "{photo}", "--weights", "none"], "Expected --weights imagenet, or a file"),
+        (["{run}", "{photo}", "--weights", "imagenet"], "Expected --weights and --width only with a backbone"),
+        (["MobileNet", "{photo}", "--weights", "{tmp}/none.h5"], "There is no such file"),
         (["{unfinished}", "{photo}"], "Expected a finished run"),
         (["{photo}", "{photo}"], "Expected MODEL"),
         (["{broken}", "{photo}"], "Expected a model that Keras can load"),

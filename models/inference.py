@@ -1,5 +1,6 @@
 """A trained model in use: images in, a score for each class out, compiled for batches of one size."""
 
+import contextlib
 import dataclasses
 import importlib.util
 import inspect
@@ -113,8 +114,8 @@ def load_network(source: ModelSource, weights: str = "imagenet", load_backbone: 
     Raises:
         InputError: A file that can't be loaded, or a model of several inputs.
     """
-    for gpu in tf.config.list_physical_devices("GPU"):
-        if not tf.config.list_logical_devices("GPU"):
+    with contextlib.suppress(RuntimeError):  # TensorFlow runs already, and has taken what it has taken
+        for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, True)
     if source.kind == "saved_model":
         return _saved_model(source)

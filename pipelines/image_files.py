@@ -126,7 +126,9 @@ class ImageFiles:
         tree = list_archive(root, enter_single_folder=False) if root.is_file() else None
         for line, cell in read_images(path, options):
             if cell is None or not cell.strip():
-                yield _bad(f"{path} line {line}", "no image" if cell == "" else "not as many cells as the header has")
+                yield _bad(
+                    f"{path} line {line}", "no image" if cell is not None else "not as many cells as the header has"
+                )
                 continue
             image = os.path.normpath(cell + options.image_suffix)
             read = functools.partial(_read, root / image) if tree is None else functools.partial(_member, tree, image)
@@ -161,10 +163,10 @@ def _kind(path: Path) -> Literal["folder", "archive", "compressed", "table", "fi
             start = file.read(512)
     except OSError:
         return "file"
-    if image_kind(start) is not None:
-        return "file"
-    if path.suffix.lower() in _TABLES:
+    if path.suffix.lower() in _TABLES:  # whose text may begin as a BMP does
         return "table"
+    if image_kind(start) is not None:  # with an archive behind it, perhaps
+        return "file"
     if compression(start) is not None:
         return "compressed"
     return "archive" if is_archive(path, start) else "file"

@@ -42,7 +42,7 @@ def test_a_name_with_the_letters_of_a_glob_is_that_file_and_a_glob_is_sorted(ima
 def test_rows_of_a_table_come_in_its_order_repeated_ones_too_and_bad_ones_say_why(images, tmp_path):
     (tmp_path / "7.png").write_bytes(b"7")
     table = tmp_path / "test.tsv"
-    table.write_text("id\tage\n7\t1\n8\t2\n\t3\n7\n7\t4\n", encoding="utf-8-sig")
+    table.write_text("id\tage\n7\t1\n8\t2\n \t3\n7\n7\t4\n", encoding="utf-8-sig")
     files = list(ImageFiles(ImageFileOptions(paths=(str(table),), image_column="id", image_suffix=".png")))
     assert [file.name for file in files] == ["7", "8", f"{table} line 4", f"{table} line 5", "7"]
     contents = [file.read() for file in files]

@@ -174,6 +174,9 @@ def _backbone(
         build = _architecture(known, options)
         features = build(weights=None, include_top=top, input_tensor=x, input_shape=x.shape[1:]).output
     model = keras.Model(image, features, name=_plain(name))
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization) and options.backbone_norm_momentum:
+            layer.momentum = options.backbone_norm_momentum
     _set_input_statistics(model)
     _fill(model, name, options, input_shape, top=top)
     return model

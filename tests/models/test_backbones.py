@@ -135,6 +135,14 @@ def test_scores_are_float32_in_the_form_of_the_head_whatever_the_precision(polic
     assert model.get_layer("scores").activation is getattr(keras.activations, head)
 
 
+@pytest.mark.parametrize(("momentum", "expected"), [(0.9, 0.9), (0.0, 0.999)])
+def test_moving_averages_follow_as_fast_as_the_option_says(momentum, expected):
+    options = BackboneOptions(weights="none", width=0.1, backbone_norm_momentum=momentum)
+    model = build_backbone_model("MobileNetV2", options, (32, 32, 3), THREE)
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert len(norms) == 52 and {layer.momentum for layer in norms} == {expected}
+
+
 def test_backbone_and_head_of_a_loaded_model_join_to_what_it_gives(tmp_path):
     model = build_backbone_model("resnet-8", BackboneOptions(head_units=(5,), head_dropout=0.5), (8, 8, 3), THREE)
     model.save(tmp_path / "model.keras")

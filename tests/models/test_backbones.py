@@ -8,8 +8,9 @@ import pytest
 
 from base.errors import InputError
 from models.backbone_options import BackboneOptions
+from models.backbone_preprocessing import preprocessed
 from models.backbone_table import BACKBONES
-from models.backbones import backbone_of, build_backbone_model, build_imagenet_model, head_of, preprocessed
+from models.backbones import backbone_of, build_backbone_model, build_imagenet_model, head_of
 from models.heads import Head
 from models.standardise import Standardisation
 

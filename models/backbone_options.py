@@ -21,6 +21,11 @@ class BackboneOptions:
         "keras.applications has them, else none",
     )
     width: float = option(1.0, "multiplies the filters of MobileNet, MobileNetV2 and MobileNetV3")
+    backbone_norm_momentum: float = option(
+        0.9,
+        "of the moving averages of batch normalisation; 0 leaves each architecture its own, 0.99 to 0.9997, with which "
+        "validation stays at chance for epochs when epochs are short",
+    )
     head_pool: Literal["avg", "max", "flatten"] = option(
         "avg", "from feature maps to a vector: the mean or the maximum over all places, or all of them"
     )
@@ -36,6 +41,11 @@ class BackboneOptions:
             do=sentence if (sentence := nearest(self.weights, known)).startswith("Did") else "",
         )
         require(self.width > 0, "Expected --width above 0", width=self.width)
+        require(
+            0 <= self.backbone_norm_momentum < 1,
+            "Expected --backbone-norm-momentum from 0 to below 1",
+            backbone_norm_momentum=self.backbone_norm_momentum,
+        )
         require(all(n >= 1 for n in self.head_units), "Expected --head-units of at least 1", head_units=self.head_units)
         require(0 <= self.head_dropout < 1, "Expected --head-dropout from 0 to below 1", head_dropout=self.head_dropout)
 

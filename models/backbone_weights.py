@@ -3,6 +3,7 @@
 import contextlib
 import io
 import itertools
+import os
 import re
 import socket
 import traceback
@@ -59,7 +60,7 @@ def imagenet_weights(name: str, build: Callable[[], keras.Model]) -> list[np.nda
                 raise input_error(
                     f"Expected a whole file of ImageNet weights of {name}",
                     error=_first_line(error),
-                    do="Remove it from Keras' cache folder (~/.keras/models), and run again.",
+                    do=f"Remove it from Keras' cache folder, {_keras_home()}/models, and run again.",
                 ) from None
             raise
         raise input_error(
@@ -91,6 +92,10 @@ def load_weights(model: keras.Model, path: Path, what: str) -> None:
             if pair.layer:
                 for variable, value in zip(pair.variables, pair.values, strict=True):
                     variable.assign(value[()])
+
+
+def _keras_home() -> Path:
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
 
 
 def _wanted(error: Exception) -> tuple[str | None, Path | None]:

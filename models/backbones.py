@@ -9,11 +9,11 @@ and `head_of` find the border in a loaded model too.
 from collections.abc import Callable
 
 import keras
-import numpy as np
 
 from base.errors import require
 from models.backbone_options import BackboneOptions
-from models.backbone_table import BACKBONES, Backbone, Preprocessing, cifar_resnet, likeliest_backbone
+from models.backbone_preprocessing import float_type, preprocessed, set_input_statistics
+from models.backbone_table import BACKBONES, Backbone, cifar_resnet, likeliest_backbone
 from models.backbone_weights import imagenet_weights, load_weights
 from models.heads import Head
 from models.resnet_cifar import MINIMUM, cifar_features
@@ -21,9 +21,6 @@ from models.standardise import DEFAULT, Standardisation, standardised
 from models.training.keras_internals import reset_names
 
 _FIRST_OF_HEAD = "head_pool"
-_MEAN = np.array([0.485, 0.456, 0.406])  # of ImageNet's pixels, 0 to 1, red, green, blue
-_DEVIATION = np.array([0.229, 0.224, 0.225])
-_CAFFE_MEAN = (103.939, 116.779, 123.68)  # of its pixels, 0 to 255, blue, green, red
 
 
 def build_backbone_model(
@@ -128,31 +125,6 @@ def backbone_layers(model: keras.Model) -> list[keras.layers.Layer]:
     return [layer for layer in model.layers[: model.layers.index(_pool_of(model))] if layer.weights]
 
 
-def preprocessed(image: keras.KerasTensor, how: Preprocessing) -> keras.KerasTensor:
-    """The layers that do what `preprocess_input` of an architecture's module in `keras.applications` does, in float32
-    whatever the precision of the layers that follow.
-
-    Args:
-        image: Pixels `[B, H, W, 1 or 3]`, 0-255.
-        how: See `Backbone`.
-
-    Returns:
-        `[B, H, W, 3]`, float32 (float64 under that policy).
-    """
-    dtype = _float()
-    grey = image.shape[-1] == 1
-    x = keras.layers.Concatenate(dtype=dtype, name="grey_to_rgb")([image] * 3) if grey else image
-    if how == "tf":
-        return keras.layers.Rescaling(1 / 127.5, offset=-1.0, dtype=dtype, name="preprocess")(x)
-    if how == "torch":
-        mean, variance = (255 * _MEAN).tolist(), ((255 * _DEVIATION) ** 2).tolist()
-        return keras.layers.Normalization(mean=mean, variance=variance, dtype=dtype, name="preprocess")(x)
-    if how == "caffe":
-        x = x if grey else keras.ops.take(x, [2, 1, 0], axis=-1)
-        return keras.layers.Normalization(mean=_CAFFE_MEAN, variance=[1.0] * 3, dtype=dtype, name="preprocess")(x)
-    return x
-
-
 def _backbone(
     name: str, options: BackboneOptions, input_shape: tuple[int, int, int], how: Standardisation, *, top: bool
 ) -> keras.Model:
@@ -174,7 +146,10 @@ def _backbone(
         build = _architecture(known, options)
         features = build(weights=None, include_top=top, input_tensor=x, input_shape=x.shape[1:]).output
     model = keras.Model(image, features, name=_plain(name))
-    _set_input_statistics(model)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization) and options.backbone_norm_momentum:
+            layer.momentum = options.backbone_norm_momentum
+    set_input_statistics(model, loaded=False)
     _fill(model, name, options, input_shape, top=top)
     return model
 
@@ -198,23 +173,7 @@ def _fill(
         model.set_weights(imagenet_weights(name, lambda: build(weights="imagenet", include_top=top, **shape)))
     else:
         load_weights(model, source, name if options.width == 1 else f"{name} of width {options.width:g}")
-    _set_input_statistics(model)
-
-
-def _set_input_statistics(model: keras.Model) -> None:
-    """Gives EfficientNet (the first) ImageNet's mean and variance where it would be left without.
-
-    Its normalisation has them as weights. Without any it would pass pixels on from 0 to 1. And the published weights
-    hold standard deviations in the place of variances (https://github.com/tensorflow/tensorflow/issues/49930), which
-    Keras makes up for by another layer, but only with `weights="imagenet"`, not with the same file.
-    """
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.Normalization) and layer.weights:
-            mean, variance, count = layer.get_weights()
-            untouched = (mean == 0).all() and (variance == 1).all()
-            if untouched or abs(variance - _DEVIATION).max() < 1e-3:
-                layer.set_weights([_MEAN, _DEVIATION**2, count])
-            layer.finalize_state()
+    set_input_statistics(model, loaded=True)
 
 
 def _scores(x: keras.KerasTensor, options: BackboneOptions, head: Head) -> keras.KerasTensor:
@@ -232,12 +191,7 @@ def _scores(x: keras.KerasTensor, options: BackboneOptions, head: Head) -> keras
     if options.head_dropout and not options.head_units:
         x = keras.layers.Dropout(options.head_dropout, name="head_dropout")(x)
     x = keras.layers.Dense(head.units, name="head")(x)
-    return keras.layers.Activation(head.activation, dtype=_float(), name="scores")(x)
-
-
-def _float() -> str:
-    """float32 at least, whatever the layers compute in."""
-    return "float64" if keras.config.dtype_policy().compute_dtype == "float64" else "float32"
+    return keras.layers.Activation(head.activation, dtype=float_type(), name="scores")(x)
 
 
 def _pool_of(model: keras.Model) -> keras.layers.Layer:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _FORMS = "a share of the layers (0.3), a number of layers (20), a block's or layer's name, all or none"
 
 
-def unfreeze(model: "keras.Model", what: str) -> list[str]:
+def unfreeze(model: "keras.Model", what: str, *, batch_norm: bool = True) -> list[str]:
     """Freezes a model's backbone, but for the layers nearest to the output; the head is always trained.
 
     To be called before the optimizer is built, since that is for the trainable variables at that time.
@@ -25,6 +25,9 @@ def unfreeze(model: "keras.Model", what: str) -> list[str]:
     Args:
         model: Of `models.backbones.build_backbone_model`, or loaded from its file.
         what: See `unfrozen`.
+        batch_norm: Whether batch normalisation among those layers is trained. False freezes all of it: it then works
+            with the moving averages of the data that the weights come from, which a short fine-tuning hardly moves,
+            though its batches are normalised by their own moments.
 
     Returns:
         The names of the layers that are trained, in order; those of the head left out.
@@ -32,13 +35,16 @@ def unfreeze(model: "keras.Model", what: str) -> list[str]:
     Raises:
         InputError: As `unfrozen`, or no such model.
     """
+    import keras
+
     from models.backbones import backbone_layers
 
     layers = backbone_layers(model)
-    names = unfrozen([layer.name for layer in layers], what)
-    for place, layer in enumerate(layers):
-        layer.trainable = place >= len(layers) - len(names)
-    return names
+    last = set(unfrozen([layer.name for layer in layers], what))
+    for layer in layers:
+        kept = isinstance(layer, keras.layers.BatchNormalization) and not batch_norm
+        layer.trainable = layer.name in last and not kept
+    return [layer.name for layer in layers if layer.trainable]
 
 
 def unfrozen(names: Sequence[str], what: str) -> list[str]:

@@ -26,6 +26,7 @@ def test_weights_are_imagenets_none_or_a_files(weights, name, expected):
         ({"weights": "imagnet"}, ["--weights", "Did you mean 'imagenet'?"]),
         ({"weights": "weights.txt"}, ["--weights", ".keras"]),
         ({"width": 0.0}, ["--width"]),
+        ({"backbone_norm_momentum": 1.0}, ["--backbone-norm-momentum"]),
         ({"head_units": (256, 0)}, ["--head-units"]),
         ({"head_dropout": 1.0}, ["--head-dropout"]),
     ],

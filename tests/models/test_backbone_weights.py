@@ -13,6 +13,7 @@ import pytest
 
 from base.errors import InputError
 from models.backbone_options import BackboneOptions
+from models.backbone_preprocessing import set_input_statistics
 from models.backbone_weights import load_weights
 from models.backbones import backbone_of, build_backbone_model
 from models.heads import Head
@@ -102,13 +103,23 @@ def test_the_published_statistics_of_efficientnet_are_read_as_deviations(tmp_pat
     # The published file has standard deviations where its normalisation takes variances.
     path, deviation = tmp_path / "b0.weights.h5", np.array([0.229, 0.224, 0.225])
     plain = keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=(32, 32, 3))
-    plain.get_layer(index=2).set_weights([np.array([0.485, 0.456, 0.406]), deviation, np.array(0)])
+    normalization = next(layer for layer in plain.layers if isinstance(layer, keras.layers.Normalization))
+    normalization.set_weights([np.array([0.485, 0.456, 0.406]), deviation, np.array(0)])
     plain.save_weights(path)
     model = build("EfficientNetB0", path)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
     first = keras.Model(model.input, model.get_layer("normalization").output)
     expected = (pixels / 255 - [0.485, 0.456, 0.406]) / deviation
     np.testing.assert_allclose(np.array(first(pixels)), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_other_statistics_of_a_file_are_kept():
+    image = keras.Input((4, 4, 3))
+    model = keras.Model(image, keras.layers.Normalization()(image))
+    set_input_statistics(model, loaded=True)  # as of an EfficientNet that Keras trained from scratch
+    np.testing.assert_array_equal(np.array(model(np.full((1, 4, 4, 3), 0.3, np.float32))), np.float32(0.3))
+    set_input_statistics(model, loaded=False)
+    assert np.array(model(np.full((1, 4, 4, 3), 0.3, np.float32))).max() < 0
 
 
 @pytest.mark.parametrize("form", ["my.weights.h5", "old.h5"])
@@ -190,5 +201,5 @@ def test_imagenets_weights_come_from_keras_cache_or_the_error_names_file_address
     assert f"Expected the ImageNet weights of MobileNetV2 at {cache / name}, or a network" in missing
     assert "timed out" in missing and "--weights PATH" in missing
     assert f"Fetch {folder}/mobilenet_v2/{name}, " in missing
-    assert "whole file" in broken and "cache folder" in broken
+    assert "whole file" in broken and str(cache) in broken
     assert sorted(path.name for path in cache.iterdir()) == sorted([CACHED, CACHED.replace("_96_", "_160_")])

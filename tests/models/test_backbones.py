@@ -8,8 +8,9 @@ import pytest
 
 from base.errors import InputError
 from models.backbone_options import BackboneOptions
+from models.backbone_preprocessing import preprocessed
 from models.backbone_table import BACKBONES
-from models.backbones import backbone_of, build_backbone_model, build_imagenet_model, head_of, preprocessed
+from models.backbones import backbone_of, build_backbone_model, build_imagenet_model, head_of
 from models.heads import Head
 from models.standardise import Standardisation
 
@@ -133,6 +134,14 @@ def test_scores_are_float32_in_the_form_of_the_head_whatever_the_precision(polic
     assert model.get_layer("preprocess").output.dtype == "float32"
     assert model.get_layer("Conv1").compute_dtype == keras.config.dtype_policy().compute_dtype
     assert model.get_layer("scores").activation is getattr(keras.activations, head)
+
+
+@pytest.mark.parametrize(("momentum", "expected"), [(0.9, 0.9), (0.0, 0.999)])
+def test_moving_averages_follow_as_fast_as_the_option_says(momentum, expected):
+    options = BackboneOptions(weights="none", width=0.1, backbone_norm_momentum=momentum)
+    model = build_backbone_model("MobileNetV2", options, (32, 32, 3), THREE)
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert len(norms) == 52 and {layer.momentum for layer in norms} == {expected}
 
 
 def test_backbone_and_head_of_a_loaded_model_join_to_what_it_gives(tmp_path):

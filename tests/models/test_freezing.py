@@ -91,3 +91,11 @@ def test_frozen_batch_normalisation_infers_in_training_steps_and_the_other_train
     unfreeze(model, "none")
     backbone = backbone_of(model)
     np.testing.assert_array_equal(np.array(backbone(pixels, training=True)), np.array(backbone(pixels)))
+
+
+def test_batch_normalisation_can_stay_frozen_among_layers_that_are_trained(model):
+    names = unfreeze(model, "stage_3", batch_norm=False)
+    assert names == ["stage_3_block_1_conv_1", "stage_3_block_1_conv_2"]
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3)).astype(np.float32)
+    backbone = backbone_of(model)
+    np.testing.assert_array_equal(np.array(backbone(pixels, training=True)), np.array(backbone(pixels)))

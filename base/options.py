@@ -145,7 +145,9 @@ def _add(group: Any, field: dataclasses.Field, kind: Any, positional: bool) -> N
     default = None if field.default is dataclasses.MISSING else field.default
     text = field.metadata["help"]
     name = f"--{_hyphens(field.name)}"
-    if positional:
+    if positional and typing.get_origin(kind) is tuple:  # one at least
+        group.add_argument(field.name, type=typing.get_args(kind)[0], nargs="+", help=text)
+    elif positional:
         group.add_argument(field.name, type=kind, help=text)
     elif kind is bool:
         group.add_argument(name, action=ActionYesNo(no_prefix="no-"), default=default, help=text)

@@ -12,13 +12,13 @@ _PROBLEMS_SHOWN = 5
 
 
 @contextlib.contextmanager
-def progress_bar(images: int, *, shown: bool, verb: str = "converting") -> Iterator[Callable[[int, int], None]]:
+def progress_bar(images: int | None, *, shown: bool, verb: str = "converting") -> Iterator[Callable[[int, int], None]]:
     """Yields a function to be called with the numbers of images and of bytes done since its last call.
 
     The first call tells what was done before, by a run that was stopped: it counts, but not for the rates.
 
     Args:
-        images: How many there are in all.
+        images: How many there are in all; None: nobody knows yet.
         shown: Whether a terminal sees a bar; where standard output is none, there never is one.
         verb: What is done to them.
     """

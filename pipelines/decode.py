@@ -23,6 +23,27 @@ def decode(image: tf.Tensor, spec: InputSpec, orientation: tf.Tensor | int = exi
     return fit(turn(pixels, orientation), spec)
 
 
+def decode_all(images: tf.Tensor, spec: InputSpec, orientation: tf.Tensor) -> tf.Tensor:
+    """Decodes several images as `decode` does, one after the other in one thread.
+
+    Batches are made side by side, and an image alone would cost copies.
+
+    Args:
+        images: string `[B]`.
+        spec: Size, channels and fit.
+        orientation: int64 `[B]`, EXIF's.
+
+    Returns:
+        uint8 `[B, image_size, image_size, channels]`, 0-255.
+    """
+    return tf.map_fn(
+        lambda row: decode(row[0], spec, row[1]),
+        (images, orientation),
+        fn_output_signature=tf.TensorSpec(spec.shape, tf.uint8),
+        parallel_iterations=1,
+    )
+
+
 def decode_file(data: bytes, spec: InputSpec, max_pixels: int = 100_000_000) -> tf.Tensor:
     """Decodes an image file as its record would be: with the orientation that the file itself holds.
 

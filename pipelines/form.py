@@ -2,7 +2,8 @@
 
 import dataclasses
 import re
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from base.errors import input_error
 
@@ -44,6 +45,31 @@ class Form:
     resize: Resize | None = None
     quality: int = 95  # of JPEG
     channels: int | None = None  # None: each image keeps its own, 1 or 3
+
+
+def form_of(stored_as: Mapping[str, Any] | None) -> Form:
+    """The form of a data set's records, for images that are to look as these do.
+
+    Args:
+        stored_as: `Manifest.stored_as`; None: nothing is known, files are kept as they are.
+
+    Returns:
+        With `png`, which loses nothing, in the place of `raw`.
+
+    Raises:
+        InputError: Not of this form.
+    """
+    if stored_as is None or stored_as.get("encoding") == "keep":
+        return Form(encoding="keep")
+    try:
+        return Form(
+            encoding={"raw": "png", "png": "png", "jpeg": "jpeg"}[stored_as["encoding"]],
+            resize=parse_resize(stored_as["resize"]) if stored_as["resize"] else None,
+            quality=stored_as["quality"] or Form.quality,
+            channels=stored_as["channels"],
+        )
+    except (KeyError, TypeError) as error:
+        raise input_error("Expected a form of images", stored_as=dict(stored_as), error=repr(error)) from None
 
 
 def parse_resize(text: str) -> Resize:

@@ -53,13 +53,7 @@ class Frames:
         if self.manifest.encoding == "raw":
             stored = (*self.manifest.image_shape, self.manifest.channels)
             return decode.decode_raw(images, stored, None if stored[:2] == self.size else spec, self.spec.channels)
-        # One image after the other in one thread: batches are made side by side, and an image alone would cost copies.
-        return tf.map_fn(
-            lambda row: decode.decode(row[0], spec, row[1]),
-            (images, orientation),
-            fn_output_signature=tf.TensorSpec(self.shape, tf.uint8),
-            parallel_iterations=1,
-        )
+        return decode.decode_all(images, spec, orientation)
 
     def cropped(
         self,

@@ -29,6 +29,11 @@ class Header:
     orientation: int = exif.UPRIGHT  # EXIF's, 1 to 8
 
 
+def image_kind(start: bytes) -> str | None:
+    """What a file's first bytes, 8 at least, claim it to be: "JPEG", "PNG", "GIF", "BMP", or None for no image."""
+    return next((kind for magic, kind in _KINDS if start.startswith(magic)), None)
+
+
 def read_header(data: bytes, max_pixels: int) -> Header:
     """Reads format, size, channels and orientation off the first bytes of a file.
 
@@ -39,7 +44,7 @@ def read_header(data: bytes, max_pixels: int) -> Header:
     Raises:
         UndecodableError: No JPEG, PNG, GIF or BMP; a header cut short; no pixels, or too many.
     """
-    kind = next((kind for start, kind in _KINDS if data.startswith(start)), None)
+    kind = image_kind(data)
     if kind is None:
         raise UndecodableError("the file is empty" if not data else f"no image: it begins with {data[:8]!r}")
     try:

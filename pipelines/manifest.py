@@ -61,6 +61,12 @@ class Manifest:
         """Of all splits."""
         return sum(split.examples for split in self.splits.values())
 
+    @property
+    def stored_as(self) -> dict[str, Any]:
+        """What `form.form_of` takes: how an image file becomes what a record holds."""
+        made = {name: self.made_by.get(name) for name in ("resize", "quality")}
+        return {"encoding": self.encoding, **made, "channels": self.channels}
+
     def split(self, name: str, folder: Path) -> Split:
         """The split `name`; an `InputError` names those there are."""
         if name not in self.splits:

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 from keras.src.backend.tensorflow.optimizer import TFOptimizer
 from keras.src.optimizers.base_optimizer import BaseOptimizer
+from keras.src.utils.naming import reset_uids
 
 # Creating slots beside their variables is needed under a strategy, and no obstacle to the pure update.
 _KEPT = {"add_variable_from_reference", "__init__", "__module__", "__doc__", "__dict__", "__weakref__"}
@@ -66,3 +67,8 @@ def build_metrics(model: keras.Model, targets: tf.Tensor, outputs: tf.Tensor) ->
     """Builds the compiled metrics, which callbacks look up by name, without a step of Keras' own loop."""
     model._compile_metrics.build(targets, outputs)
     model._compile_loss.build(targets, outputs)
+
+
+def reset_names() -> None:
+    """Lets the names that Keras gives to layers without one start anew, so that they don't depend on earlier models."""
+    reset_uids()

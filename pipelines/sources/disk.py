@@ -38,6 +38,13 @@ def list_folder(root: Path) -> Tree:
     )
 
 
+def walk_folder(root: Path) -> Iterator[tuple[str, int | str]]:
+    """The same files one after the other, without a list of them: path, and size in bytes or what is wrong with it."""
+    for path, found in _walk(str(root), "", (), os.path.realpath(root)):
+        if found is not None:
+            yield path, found
+
+
 def read_file(path: Path) -> bytes | Unreadable:
     """A file's content."""
     try:

@@ -10,7 +10,7 @@ from pipelines.sources.split_names import SPLIT_NAMES
 from pipelines.sources.tree import Tree, as_text
 
 # By these names a file that belongs to no class is known as an image that would be lost.
-_IMAGE = re.compile(r".*\.(jpe?g|jpe|jfif|png|bmp|gif|webp|tiff?)", re.IGNORECASE | re.DOTALL)
+IMAGE_NAME = re.compile(r".*\.(jpe?g|jpe|jfif|png|bmp|gif|webp|tiff?)", re.IGNORECASE | re.DOTALL)
 _FOLDERS = "SOURCE/CLASS/IMAGE, or SOURCE/train/CLASS/IMAGE with validation and test beside train"
 _ORDER = ("train", "validation", "test")
 
@@ -84,7 +84,7 @@ def by_names(tree: Tree, pattern: str) -> Layout:
             places.append(Place(path, label, split_of.get(path.split("/")[0])))
             continue
         expected = "Expected --label-pattern to find a label in every image's name"
-        require(not _IMAGE.fullmatch(path), expected, file=as_text(path), label_pattern=pattern)
+        require(not IMAGE_NAME.fullmatch(path), expected, file=as_text(path), label_pattern=pattern)
         problems.append(Problem(as_text(path), "--label-pattern finds no label in its name, nor is it an image by it"))
     return Layout(places, aside, problems)
 
@@ -122,7 +122,7 @@ def _refuse_images(tree: Tree, folder: str) -> list[str]:
     """The files right in `folder`: a README or a list of labels may lie there; an image would belong to no class."""
     paths = [path for path in tree.sizes if _parent(path) == folder]
     for path in paths:
-        if _IMAGE.fullmatch(path):
+        if IMAGE_NAME.fullmatch(path):
             do = "Move it into its class's folder, or away."
             raise input_error(
                 f"Expected every image inside a class folder ({_FOLDERS})", file=f"{tree.name}/{path}", do=do

@@ -5,10 +5,10 @@ import dataclasses
 import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from base.errors import input_error, nearest, require
+from base.errors import InputError, input_error, nearest, require
 from pipelines.source_options import SourceOptions
 from pipelines.sources.source import Problem
 from pipelines.sources.tree import as_text
@@ -63,21 +63,53 @@ def read_table(path: Path, options: SourceOptions) -> Table:
                     (rows if isinstance(row, Row) else problems).append(row)
                 if suspect is not None and suspect < len(cells):
                     values[cells[suspect]] = values.get(cells[suspect], 0) + 1
-    except UnicodeDecodeError as error:
-        do = "Save it as UTF-8."
-        raise input_error("Expected a table in UTF-8", table=str(path), error=str(error), do=do) from None
-    except (OSError, csv.Error) as error:
-        raise input_error("Expected a readable table", table=str(path), line=line, error=str(error)) from None
+    except (UnicodeDecodeError, OSError, csv.Error) as error:
+        raise _unreadable(path, line, error) from None
     kept, contradicted = _tell_apart(rows)
     likely = suspect is not None and 1 < len(values) < sum(values.values())
     return Table(kept, problems + contradicted, (header[suspect], len(values)) if likely else None)
+
+
+def read_images(path: Path, options: SourceOptions) -> Iterator[tuple[int, str | None]]:
+    """The cells of a table's image column, line by line, whatever else the table holds: nothing is kept in memory.
+
+    Args:
+        path: The table, UTF-8, with a header.
+        options: Of them the image column and the delimiter.
+
+    Yields:
+        The line's number, and the cell as it stands there; None for a line of too few or too many cells.
+
+    Raises:
+        InputError: As `read_table`.
+    """
+    line = 1
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            delimiter = _delimiter(path, options, file.read(1 << 16))
+            file.seek(0)
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            header = [name.strip() for name in next(reader, [])]
+            column = _columns(path, header, delimiter, options)[0]
+            line = reader.line_num + 1
+            for cells in filter(None, reader):
+                yield reader.line_num, cells[column] if len(cells) == len(header) else None
+                line = reader.line_num + 1
+    except (UnicodeDecodeError, OSError, csv.Error) as error:
+        raise _unreadable(path, line, error) from None
+
+
+def _unreadable(path: Path, line: int, error: Exception) -> InputError:
+    if isinstance(error, UnicodeDecodeError):
+        return input_error("Expected a table in UTF-8", table=str(path), error=str(error), do="Save it as UTF-8.")
+    return input_error("Expected a readable table", table=str(path), line=line, error=str(error))
 
 
 def _delimiter(path: Path, options: SourceOptions, sample: str) -> str:
     """The one given, or the one by which the header has the columns that are wanted."""
     if options.delimiter:
         return "\t" if options.delimiter == "tab" else options.delimiter
-    wanted = {options.image_column, options.label_column}
+    wanted = {options.image_column, options.label_column} - {""}
     for delimiter in _DELIMITERS:
         header = next(csv.reader(io.StringIO(sample), delimiter=delimiter), [])
         if wanted <= {name.strip() for name in header}:

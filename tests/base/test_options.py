@@ -44,6 +44,23 @@ def test_command_line_wins_over_recipe_wins_over_defaults(tmp_path):
     assert options["shape"] == Shape(units=(4, 5))
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Files:
+    model: str = option(help="a model")
+    paths: tuple[str, ...] = option(help="files")
+
+
+@pytest.mark.parametrize(
+    "argv", [["m", "a", "b", "--units", "4"], ["--norm", "m", "a", "b"], ["m", "--rate=1", "a", "b"]]
+)
+def test_a_positional_argument_may_be_a_list(argv):
+    groups = {"files": Files, "run": Run, "shape": Shape}
+    options = parse("try.py", "Tries.", groups, [*argv, "--data", "d"], ("model", "paths"))
+    assert options["files"] == Files(model="m", paths=("a", "b"))
+    with pytest.raises(InputError, match="paths"):
+        parse("try.py", "Tries.", groups, ["m", "--data", "d"], ("model", "paths"))
+
+
 def test_options_written_as_a_recipe_are_read_back_equal(tmp_path):
     options = parsed("--data", "d", "--rate", "3e-4", "--units", "7", "8", "--norm")
     recipe = tmp_path / "recipe.yaml"

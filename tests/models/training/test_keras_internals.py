@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras.src.backend.tensorflow.optimizer import TFOptimizer
 from keras.src.optimizers.base_optimizer import BaseOptimizer
 
-from models.training.keras_internals import build_metrics, in_mode, is_seed, pure_optimizer
+from models.training.keras_internals import build_metrics, in_mode, is_seed, pure_optimizer, reset_names
 from models.training.optimizers import build_optimizer
 from models.training.options import OptimizerOptions
 
@@ -85,3 +85,11 @@ def test_a_model_says_whether_its_call_takes_the_mode():
 
     assert in_mode(Without(), training=True) == {}
     assert in_mode(With(), training=True) == in_mode(keras.Sequential(), training=True) == {"training": True}
+
+
+def test_the_names_that_keras_gives_start_anew():
+    names = []
+    for _ in range(2):
+        reset_names()
+        names.append([keras.layers.Dense(1).name for _ in range(2)])
+    assert names == [["dense", "dense_1"]] * 2

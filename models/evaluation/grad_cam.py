@@ -23,9 +23,9 @@ def heat_maps(model: keras.Model, head: Head, images: np.ndarray, of: np.ndarray
     """The Grad-CAM of one class for each image.
 
     It is taken of the score before the last softmax or sigmoid (of its logarithm after it, where that is no layer's
-    activation), and of the last feature maps that are as large as those
-    of the last convolution: normalised and activated, and not yet pooled. Without a convolution they are the last ones
-    of more than one place that are no longer of the image's size and channels. Any model will do, functional, nested or subclassed: it runs eagerly.
+    activation), and of the last feature maps that are as large as those of the last convolution: normalised and
+    activated, and not yet pooled. Without a convolution they are the last ones of more than one place that are no
+    longer of the image's size and channels. Any model will do, functional, nested or subclassed: it runs eagerly.
 
     Args:
         model: From images to what its head gives.
@@ -47,9 +47,7 @@ def heat_maps(model: keras.Model, head: Head, images: np.ndarray, of: np.ndarray
         tape.watch(pixels)
         outputs = call()
         score = tf.reduce_sum(_score(outputs, head, of, logarithmic=squashing is None and head.name != "linear"))
-    chosen = _chosen(
-        [(layer, value) for layer, value in seen if value.shape[1:] != pixels.shape[1:]]
-    )  # no image any more
+    chosen = _chosen([(layer, value) for layer, value in seen if value.shape[1:] != pixels.shape[1:]])
     gradient = chosen and tape.gradient(score, chosen[1])
     if gradient is None:
         return None

@@ -57,8 +57,9 @@ def full_report(
                 **{metric: values[place] for metric, values in each.items()},
                 "intervals": {
                     metric: interval(samples[1][metric][place], level)
-                    for metric in _INTERVALS_OF
                     if metric in samples[1] and each[metric][place] is not None
+                    else None
+                    for metric in _INTERVALS_OF
                 },
             }
             for place, name in enumerate(classes)

@@ -7,6 +7,7 @@ tensorboard/       the same for TensorBoard
 weights/           best.weights.h5 (lowest validation loss), last.weights.h5
 evaluation.json    on the held-out split
 report.html        the same for people: curves, what they say, options
+evaluation-*       reports of evaluate.py, a split each
 checkpoints/       the last ones, which a run that was stopped goes on from
 replay/            where a step failed: the moment before it
 log.txt            warnings of TensorFlow and others
@@ -147,7 +148,7 @@ class RunDirectory:
                 "Expected --run to name a new folder or a run's", run=str(self.path), do="Choose another --run."
             )
         if overwrite:
-            foreign = sorted(_contents(self.path) - set(_ENTRIES))
+            foreign = sorted(_contents(self.path) - {*_ENTRIES, *self._reports()})
             if foreign:
                 raise input_error(
                     f"Expected only a run's files in {self.path}",
@@ -171,7 +172,7 @@ class RunDirectory:
 
     def create(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
         """Makes the folder anew, with its options and environment; what an earlier run left is removed."""
-        self._remove(_ENTRIES)
+        self._remove([*_RESULTS, *self._reports(), *_ENTRIES])
         self.path.mkdir(parents=True, exist_ok=True)
         self._describe(config, environment)
         self.best_weights.parent.mkdir()
@@ -201,13 +202,17 @@ class RunDirectory:
             for name, value in config.items()
             if name in chosen and chosen[name] != value and name not in {*neutral, "epochs"}
         )
-        self._remove(_RESULTS)
+        self._remove([*_RESULTS, *self._reports()])
         files.write_text(self.metrics, "".join(map(_line, rows)))
         self._describe(config, environment)
 
     def _describe(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
         files.write_text(self.config, to_yaml(dict(config)))
         files.write_json(self.environment, environment)
+
+    def _reports(self) -> list[str]:
+        """What evaluate.py has written of the model that stands here."""
+        return [path.name for path in self.path.glob("evaluation-*") if path.suffix in (".json", ".html", ".png")]
 
     def _remove(self, names: Sequence[str]) -> None:
         for name in names:

@@ -1,0 +1,87 @@
+"""Several views of each image: averaged, for a better prediction, or one by one, to see what a model bears."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines.augment.geometry import rotation, scaling, translation
+from scripts.judging import Batch, Judge, Results
+
+DEGREES = (5, 10, 20, 30, 45, 90, 180)
+SHARES = (0.05, 0.1, 0.2, 0.3)
+FLIPS = {"flip": ((-1, 1),), "flips": ((-1, 1), (1, -1), (-1, -1))}  # (x, y), beside the image as it is
+
+
+def averaged_scores(judge: Judge, plain: Results, views: str) -> tuple[np.ndarray, int]:
+    """Test-time augmentation: the mean of the scores of several views, the image as it is among them.
+
+    Args:
+        judge: Of the model and the split.
+        plain: What it gives for the images as they are.
+        views: `flip` (mirrored left to right), `flips` (also top to bottom, and both), or a number of draws of the
+            run's augmentation.
+
+    Returns:
+        float32 `[N, K]`, and how many views there are.
+    """
+    others = list(_other_views(judge, views))
+    return np.mean([plain["scores"], *others], axis=0), 1 + len(others)
+
+
+def _other_views(judge: Judge, views: str) -> Iterator[np.ndarray]:
+    for x, y in FLIPS.get(views, ()):
+        yield judge.moved(_mirrored(x, y))["scores"]
+    for draw in range(int(views) if views not in FLIPS else 0):
+        yield judge.augmented(draw)["scores"]
+
+
+def robustness(judge: Judge, plain: Results) -> dict[str, list[dict[str, Any]]]:
+    """Accuracy of images turned and shifted by ever more.
+
+    Examples take turns: every second one is turned clockwise, the others counterclockwise, and a quarter each is
+    shifted to the right, to the left, down and up.
+
+    Returns:
+        `rotation`: rows of `degrees` and `accuracy`; `shift`: rows of `share` (of width or height) and `accuracy`.
+    """
+    unmoved = _accuracy(plain)
+    turned = [{"degrees": degrees, "accuracy": _accuracy(judge.moved(_turned(degrees)))} for degrees in DEGREES]
+    side = judge.run.spec.image_size
+    shifted = [{"share": share, "accuracy": _accuracy(judge.moved(_shifted(share * side)))} for share in SHARES]
+    return {
+        "rotation": [{"degrees": 0, "accuracy": unmoved}, *turned],
+        "shift": [{"share": 0.0, "accuracy": unmoved}, *shifted],
+    }
+
+
+Matrices = Callable[[Batch], tf.Tensor]
+
+
+def _mirrored(x: float, y: float) -> Matrices:
+    def matrix(batch: Batch) -> tf.Tensor:
+        ones = tf.ones_like(batch["weight"])
+        return scaling(x * ones, y * ones)
+
+    return matrix
+
+
+def _turned(degrees: float) -> Matrices:
+    def matrix(batch: Batch) -> tf.Tensor:
+        return rotation(tf.where(batch["index"] % 2 == 0, 1.0, -1.0) * (degrees * math.pi / 180))
+
+    return matrix
+
+
+def _shifted(distance: float) -> Matrices:
+    def matrix(batch: Batch) -> tf.Tensor:
+        sides = tf.gather(tf.constant([[-1.0, 0], [1, 0], [0, -1], [0, 1]]), batch["index"] % 4) * distance
+        return translation(sides[:, 0], sides[:, 1])
+
+    return matrix
+
+
+def _accuracy(results: Results) -> float:
+    return float((results["scores"].argmax(axis=1) == results["label"]).mean())

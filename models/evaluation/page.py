@@ -55,6 +55,7 @@ def evaluation_page(
     return render(
         _TEMPLATE,
         report=report,
+        titles=_TITLES,
         rows=rows_of(report),
         averaged={title: value for title, value, _ in rows_of(report["tta"])} if report["tta"] else {},
         pictures=pictures,

@@ -103,7 +103,7 @@ def write_mistakes(path: Path, mistakes: Sequence[Mapping[str, Any]], images: np
     columns = min(len(mistakes), _COLUMNS)
     rows = -(-len(mistakes) // columns)
     figure = Figure((max(columns * _INCHES, 4), rows * (_INCHES + 0.5) + 0.4), layout="constrained")
-    figure.suptitle(title, fontsize=9, wrap=True, parse_math=False)
+    figure.suptitle(title, fontsize=9, parse_math=False)  # wrapped, it would be parsed all the same
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()

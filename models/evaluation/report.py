@@ -56,7 +56,7 @@ def full_report(
             name: {
                 **{metric: values[place] for metric, values in each.items()},
                 "intervals": {
-                    metric: interval(samples[1][metric][place], level)
+                    metric: interval(samples[1][metric][:, place], level)
                     if metric in samples[1] and each[metric][place] is not None
                     else None
                     for metric in _INTERVALS_OF

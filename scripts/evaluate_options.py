@@ -17,7 +17,7 @@ class EvaluateOptions:
     against: tuple[str, ...] = option((), "other runs, judged on the same examples, with paired tests")
     tta: str | None = option(
         None,
-        "test-time augmentation: flip (mirrored), flips (both ways), or a number of draws of the run's own",
+        "test-time augmentation: flip (mirrored), flips (both ways), or how many draws of the run's augmentation",
     )
     robustness: bool = option(False, "accuracy under rotations by degree, and under shifts by share of the side")
     grad_cam: bool = option(True, "show what speaks for the worst mistakes (Grad-CAM)")

@@ -33,7 +33,7 @@ def averaged_scores(judge: Judge, plain: Results, views: str) -> tuple[np.ndarra
 
 def _other_views(judge: Judge, views: str) -> Iterator[np.ndarray]:
     for x, y in FLIPS.get(views, ()):
-        yield judge.moved(_mirrored(x, y))["scores"]
+        yield judge.moved(mirrored(x, y))["scores"]
     for draw in range(int(views) if views not in FLIPS else 0):
         yield judge.augmented(draw)["scores"]
 
@@ -48,19 +48,21 @@ def robustness(judge: Judge, plain: Results) -> dict[str, list[dict[str, Any]]]:
         `rotation`: rows of `degrees` and `accuracy`; `shift`: rows of `share` (of width or height) and `accuracy`.
     """
     unmoved = _accuracy(plain)
-    turned = [{"degrees": degrees, "accuracy": _accuracy(judge.moved(_turned(degrees)))} for degrees in DEGREES]
+    turned = [{"degrees": degrees, "accuracy": _accuracy(judge.moved(turned(degrees)))} for degrees in DEGREES]
     side = judge.run.spec.image_size
-    shifted = [{"share": share, "accuracy": _accuracy(judge.moved(_shifted(share * side)))} for share in SHARES]
+    shifted = [{"share": share, "accuracy": _accuracy(judge.moved(shifted(share * side)))} for share in SHARES]
     return {
         "rotation": [{"degrees": 0, "accuracy": unmoved}, *turned],
         "shift": [{"share": 0.0, "accuracy": unmoved}, *shifted],
     }
 
 
-Matrices = Callable[[Batch], tf.Tensor]
+Matrices = Callable[[Batch], tf.Tensor]  # of a batch: float32 [B, 2, 3], see `pipelines.augment.geometry`
 
 
-def _mirrored(x: float, y: float) -> Matrices:
+def mirrored(x: float, y: float) -> Matrices:
+    """Left to right where `x` is -1, top to bottom where `y` is -1."""
+
     def matrix(batch: Batch) -> tf.Tensor:
         ones = tf.ones_like(batch["weight"])
         return scaling(x * ones, y * ones)
@@ -68,16 +70,20 @@ def _mirrored(x: float, y: float) -> Matrices:
     return matrix
 
 
-def _turned(degrees: float) -> Matrices:
+def turned(degrees: float) -> Matrices:
+    """Examples of even index clockwise, the others counterclockwise."""
+
     def matrix(batch: Batch) -> tf.Tensor:
-        return rotation(tf.where(batch["index"] % 2 == 0, 1.0, -1.0) * (degrees * math.pi / 180))
+        return rotation(tf.where(batch["index"] % 2 == 0, -1.0, 1.0) * (degrees * math.pi / 180))
 
     return matrix
 
 
-def _shifted(distance: float) -> Matrices:
+def shifted(pixels: float) -> Matrices:
+    """By the example's index, one after the other: to the right, to the left, down, up."""
+
     def matrix(batch: Batch) -> tf.Tensor:
-        sides = tf.gather(tf.constant([[-1.0, 0], [1, 0], [0, -1], [0, 1]]), batch["index"] % 4) * distance
+        sides = tf.gather(tf.constant([[-1.0, 0], [1, 0], [0, -1], [0, 1]]), batch["index"] % 4) * pixels
         return translation(sides[:, 0], sides[:, 1])
 
     return matrix

@@ -42,7 +42,7 @@ def heat_maps(model: keras.Model, head: Head, images: np.ndarray, of: np.ndarray
     with _recorded(model) as seen:
         outputs = call()
     squashing = next((layer for layer, value in seen if value is outputs and _squashes(layer)), None)
-    # The image is watched so that frozen layers, too, are on the tape.
+    # The image is watched: feature maps may depend on no weight.
     with tf.GradientTape() as tape, _without_activation(squashing), _recorded(model) as seen:
         tape.watch(pixels)
         outputs = call()

@@ -65,8 +65,7 @@ class Subclassed(keras.Model):
 
 
 def nested():
-    backbone = keras.Sequential([keras.Input((8, 8, 3)), convolution()], name="backbone")
-    backbone.trainable = False
+    backbone = keras.Sequential([keras.Input((8, 8, 3)), convolution(trainable=False)], name="backbone")
     classifier = keras.Sequential([keras.Input((8, 8, 4)), *top()], name="classifier")
     image = keras.Input((8, 8, 3))
     return keras.Model(image, classifier(backbone(keras.layers.Rescaling(1 / 255)(image))))
@@ -93,6 +92,14 @@ def test_one_sigmoid_unit_speaks_for_class_1_and_against_class_0(images):
     bright = images[0].sum(axis=-1)
     np.testing.assert_allclose(maps[0], bright / bright.max(), atol=1e-5)
     assert maps[1].max() == 0  # nothing speaks for class 0
+
+
+def test_without_a_convolution_the_last_maps_that_are_no_image_any_more_are_looked_at(images):
+    pooled = [keras.layers.Rescaling(1 / 255), keras.layers.AveragePooling2D(2, name="pool")]
+    model = keras.Sequential([keras.Input((8, 8, 3)), *pooled, keras.layers.Flatten(), keras.layers.Dense(3)])
+    model.layers[-1].set_weights([np.ones((48, 3)), np.zeros(3)])
+    maps, layer = heat_maps(model, Head("linear", "hinge", 3), images, np.array([0, 1]))
+    assert layer == "pool" and (maps.max(axis=(1, 2)) == 1).all()
 
 
 def test_a_model_without_feature_maps_has_none(images):

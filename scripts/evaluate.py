@@ -60,6 +60,7 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     for place, (title, value, interval) in enumerate(rows_of(report)):
         within = f"  {interval[0]:.4f} to {interval[1]:.4f}" if interval else ""
         yield f"  {title:<39}{_number(value)}{within}{f' ({level})' if within and place == 0 else ''}"
+    yield f"  {'accuracy of always saying one class':<39}{_number(report['majority']['accuracy'])}"
     if report["calibration"]:
         yield f"  {'calibration error (ECE)':<39}{_number(report['calibration']['ece'])}"
     if report["tta"]:

@@ -70,15 +70,11 @@ class JudgedRun:
 
     def require_classes(self, classes: Sequence[str], source: str) -> None:
         """Refuses classes that are not the run's, in number, names and order; `source` is where they come from."""
-        if tuple(classes) == self.classes:
-            return
         expected = f"Expected in {source} the {len(self.classes)} classes of {self.directory.path}"
-        if len(classes) != len(self.classes):
-            raise input_error(expected, classes=len(classes))
-        differing = [(own, other) for own, other in zip(self.classes, classes, strict=True) if own != other]
-        own, other = differing[0]
-        order = " in another order" if sorted(classes) == sorted(self.classes) else ""
-        raise input_error(f"{expected}, class {self.classes.index(own)} being {own!r}", instead=f"{other!r}{order}")
+        require(len(classes) == len(self.classes), expected, classes=len(classes))
+        order = " in their order" if sorted(classes) == sorted(self.classes) else ""
+        for place, (own, other) in enumerate(zip(self.classes, classes, strict=True)):
+            require(own == other, f"{expected}{order}, class {place} being {own!r}", instead=other)
 
     def load_model(self) -> "keras.Model":
         """The trained model; call it under the strategy's scope.

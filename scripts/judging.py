@@ -1,5 +1,6 @@
 """A run's model on a split: its images as they are, moved, or augmented as in training."""
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,7 +57,7 @@ class Judge:
         self._step = build_evaluation_step(self.model, run.head, self.model.trainable_variables)
         self._loops: dict[str, Callable[..., Results]] = {}
 
-    def reading(self):
+    def reading(self) -> contextlib.AbstractContextManager[None]:
         """Where the split is read: errors name shard and record."""
         return self._data.reading()
 

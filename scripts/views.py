@@ -47,13 +47,12 @@ def robustness(judge: Judge, plain: Results) -> dict[str, list[dict[str, Any]]]:
     Returns:
         `rotation`: rows of `degrees` and `accuracy`; `shift`: rows of `share` (of width or height) and `accuracy`.
     """
-    unmoved = _accuracy(plain)
-    turned = [{"degrees": degrees, "accuracy": _accuracy(judge.moved(turned(degrees)))} for degrees in DEGREES]
-    side = judge.run.spec.image_size
-    shifted = [{"share": share, "accuracy": _accuracy(judge.moved(shifted(share * side)))} for share in SHARES]
+    unmoved, side = _accuracy(plain), judge.run.spec.image_size
+    by_degrees = {degrees: _accuracy(judge.moved(turned(degrees))) for degrees in DEGREES}
+    by_share = {share: _accuracy(judge.moved(shifted(share * side))) for share in SHARES}
     return {
-        "rotation": [{"degrees": 0, "accuracy": unmoved}, *turned],
-        "shift": [{"share": 0.0, "accuracy": unmoved}, *shifted],
+        "rotation": [{"degrees": n, "accuracy": accuracy} for n, accuracy in {0: unmoved, **by_degrees}.items()],
+        "shift": [{"share": n, "accuracy": accuracy} for n, accuracy in {0.0: unmoved, **by_share}.items()],
     }
 
 

@@ -241,8 +241,8 @@ def test_splits_that_are_missing_or_empty_are_refused(run, sides, tmp_path, caps
     ("classes", "said"),
     [
         (["a", "b", "c"], "classes=3"),
-        ([CLASSES[0], "b"], "instead=\"'b'\""),
-        (CLASSES[::-1], "in another order"),
+        ([CLASSES[0], "b"], "instead='b'"),
+        (CLASSES[::-1], "in their order, class 0"),
     ],
     ids=["number", "names", "order"],
 )

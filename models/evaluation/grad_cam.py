@@ -76,7 +76,8 @@ def _chosen(seen: Seen) -> tuple[str, tf.Tensor] | None:
     spatial = [(layer, maps) for layer, maps in seen if maps.shape.rank == 4 and maps.shape[1] * maps.shape[2] > 1]
     sizes = [maps.shape[1:3] for layer, maps in spatial if _convolves(layer)]
     alike = [(layer.name, maps) for layer, maps in spatial if not sizes or maps.shape[1:3] == sizes[-1]]
-    return alike[-1] if alike else None
+    # Of a layer inside a nested model both give the same maps: the inner one, which is done first, names them.
+    return next((one for one in alike if one[1] is alike[-1][1]), None)
 
 
 def _convolves(layer: keras.layers.Layer) -> bool:

@@ -78,7 +78,8 @@ def test_nested_frozen_and_subclassed_models_have_the_same_map_and_stay_as_they_
     model.set_weights(flat.get_weights())
     of = np.array([0, 1])
     before = model(images).numpy()
-    maps, _ = heat_maps(model, SOFTMAX, images, of)
+    maps, layer = heat_maps(model, SOFTMAX, images, of)
+    assert layer == "maps"
     np.testing.assert_allclose(maps, heat_maps(flat, SOFTMAX, images, of)[0], atol=1e-5)
     np.testing.assert_array_equal(model(images).numpy(), before)
 

@@ -14,7 +14,8 @@ from base.page import data_uri
 
 MOST_CURVES = 10  # classes that can be told apart in one picture
 _POINTS = 200  # of a curve
-_SIDE = 112  # of a thumbnail, at least, as the page shows it
+_SIDE = 112  # of a thumbnail, as the page shows it
+_SMALL = 64  # up to here a PNG is not much larger than a JPEG, and shows the pixels as they are
 _COLUMNS, _INCHES, _LETTERS = 6, 2.0, 30  # of the picture of mistakes
 
 
@@ -79,13 +80,15 @@ def thumbnail(image: np.ndarray, heat: np.ndarray | None = None) -> str:
     shown = Image.fromarray(np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image)
     if heat is not None:
         shown = Image.blend(shown, Image.fromarray(_coloured(heat)), 0.45)
-    factor = -(-_SIDE // max(shown.size))
-    if factor > 1:
-        shown = shown.resize((shown.width * factor, shown.height * factor), Image.Resampling.NEAREST)
     content = io.BytesIO()
+    if max(shown.size) <= _SMALL:
+        factor = -(-_SIDE // max(shown.size))
+        shown = shown.resize((shown.width * factor, shown.height * factor), Image.Resampling.NEAREST)
+        shown.save(content, "PNG", optimize=True)
+        return data_uri(content.getvalue(), "image/png")
     shown.thumbnail((2 * _SIDE, 2 * _SIDE))
-    shown.save(content, "PNG", optimize=True)
-    return data_uri(content.getvalue(), "image/png")
+    shown.save(content, "JPEG", quality=80)
+    return data_uri(content.getvalue(), "image/jpeg")
 
 
 def write_mistakes(path: Path, mistakes: Sequence[Mapping[str, Any]], images: np.ndarray, title: str) -> None:

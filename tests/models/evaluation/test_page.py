@@ -75,6 +75,7 @@ def test_a_small_image_is_enlarged_pixel_by_pixel_and_heat_changes_its_colours()
     np.testing.assert_array_equal(seen[::56, ::56], np.repeat(image, 3, axis=-1))
     hot = pixels(thumbnail(image, np.array([[1.0, 0], [0, 0]])))
     assert hot[0, 0, 0] > hot[0, 0, 2] and hot[-1, -1, 2] > hot[-1, -1, 0]
+    assert pixels(thumbnail(np.zeros((300, 200, 3), np.uint8))).shape == (224, 149, 3)
 
 
 def test_the_picture_of_mistakes_takes_any_name(tmp_path):

@@ -56,19 +56,30 @@ def needs_its_file(model: keras.Model) -> bool:
     return any(not type(layer).__module__.startswith("keras.") for layer in (model, *all_layers(model)))
 
 
+def classes_of(where: str) -> dict[str, type]:
+    """The classes of the file that `where` names, by name: what Keras needs to load a model of them."""
+    module = _module(Path(where.rpartition(":")[0]))
+    return {name: value for name, value in vars(module).items() if inspect.isclass(value)}
+
+
 def _function(path: Path, name: str) -> Callable[..., Any]:
-    require(path.is_file(), "Expected --model as path/to/file.py:function, with a file that is there", file=str(path))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module: ModuleType = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise InputError(f"Expected {path} to run. Received: error={type(error).__name__}: {error}.") from error
+    module = _module(path)
     function = getattr(module, name, None)
     if not callable(function):
         there = [n for n, value in vars(module).items() if inspect.isfunction(value) and value.__module__ == path.stem]
         raise input_error(f"Expected a function in {path}", function=name, there=there)
     return function
+
+
+def _module(path: Path) -> ModuleType:
+    require(path.is_file(), "Expected --model as path/to/file.py:function, with a file that is there", file=str(path))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise InputError(f"Expected {path} to run. Received: error={type(error).__name__}: {error}.") from error
+    return module
 
 
 def _require_savable(model: keras.Model, where: str) -> None:

@@ -1,19 +1,18 @@
 """`report.html` of a run: its curves, what they say, its options and environment; one page that needs nothing else."""
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from base import picture
 from base.files import write_text
 from base.options import read_yaml
-from base.page import data_uri, render
+from base.page import render
 from models.training.diagnosis import Finding, diagnose, over_fits_from
 from models.training.run_directory import RunDirectory
 
 _TEMPLATE = Path(__file__).parent / "report.html.jinja"
-_GREY = "#8a8f94"  # is read on light and on dark ground
 # Title of each picture, its curves (name in the logs -> what it is called), and whether its axis is logarithmic.
 _PICTURES = (
     ("Loss", {"loss": "training", "val_loss": "validation"}, False),
@@ -61,9 +60,6 @@ def _picture(
     rows: Sequence[Mapping[str, Any]], curves: Mapping[str, str], marks: Mapping[str, int | None], logarithmic: bool
 ) -> str | None:
     """A picture as a data URI; None where there is nothing to draw."""
-    import matplotlib
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     drawn = {
@@ -73,27 +69,15 @@ def _picture(
     }
     if not drawn:
         return None
-    figure = Figure(figsize=(5.2, 2.9), layout="constrained")
-    figure.patch.set_alpha(0)
-    axes = figure.add_subplot(xlabel="epoch")
-    axes.patch.set_alpha(0)
+    axes = picture.axes(xlabel="epoch")
     for label, points in drawn.items():
         axes.plot(*zip(*points, strict=True), label=label, marker="." if len(points) < 30 else None)
     for label, epoch in marks.items():
         if epoch is not None and len(drawn) > 1:
-            axes.axvline(epoch, linestyle="--" if label == "best" else ":", color=_GREY, label=label)
+            axes.axvline(epoch, linestyle="--" if label == "best" else ":", color=picture.GREY, label=label)
     if logarithmic and all(value > 0 for points in drawn.values() for _, value in points):
         axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.tick_params(colors=_GREY)
-    axes.xaxis.label.set_color(_GREY)
-    axes.grid(alpha=0.3)
-    for spine in axes.spines.values():
-        spine.set_color(_GREY)
     if len(drawn) > 1:
-        axes.legend(labelcolor=_GREY, framealpha=0, fontsize=8)
-    content = io.BytesIO()
-    # Same curves, same bytes: names in the picture are hashed with a salt, and it bears no date.
-    with matplotlib.rc_context({"svg.hashsalt": "millrace", "svg.fonttype": "none"}):
-        FigureCanvasSVG(figure).print_svg(content, metadata={"Date": None})
-    return data_uri(content.getvalue(), "image/svg+xml")
+        picture.legend(axes)
+    return picture.svg_uri(axes.figure)

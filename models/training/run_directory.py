@@ -7,6 +7,7 @@ tensorboard/       the same for TensorBoard
 best.keras         the model of the lowest validation loss so far
 evaluation.json    on the held-out split
 report.html        the same for people: curves, what they say, options
+evaluation-*       reports of evaluate.py, a split each
 checkpoints/       the last ones, which a run that was stopped goes on from
 replay/            where a step failed: the moment before it
 log.txt            warnings of TensorFlow and others
@@ -142,7 +143,7 @@ class RunDirectory:
                 "Expected --run to name a new folder or a run's", run=str(self.path), do="Choose another --run."
             )
         if overwrite:
-            foreign = sorted(_contents(self.path) - set(_ENTRIES))
+            foreign = sorted(_contents(self.path) - {*_ENTRIES, *self._reports()})
             if foreign:
                 raise input_error(
                     f"Expected only a run's files in {self.path}",
@@ -174,7 +175,7 @@ class RunDirectory:
             environment: Of this process.
             rows: Of metrics.jsonl, where it starts with epochs that are done.
         """
-        self._remove(_ENTRIES)
+        self._remove([*_RESULTS, *self._reports(), *_ENTRIES])
         self.path.mkdir(parents=True, exist_ok=True)
         self._sweep()
         if rows:
@@ -206,7 +207,7 @@ class RunDirectory:
             for name, value in config.items()
             if name in chosen and chosen[name] != value and name not in {*neutral, "epochs"}
         )
-        self._remove(_RESULTS)
+        self._remove([*_RESULTS, *self._reports()])
         self._sweep()
         files.write_text(self.metrics, "".join(map(_line, rows)))
         self._describe(config, environment)
@@ -220,6 +221,10 @@ class RunDirectory:
     def _describe(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
         files.write_text(self.config, to_yaml(dict(config)))
         files.write_json(self.environment, environment)
+
+    def _reports(self) -> list[str]:
+        """What evaluate.py has written of the model that stands here."""
+        return [path.name for path in self.path.glob("evaluation-*") if path.suffix in (".json", ".html", ".png")]
 
     def _remove(self, names: Sequence[str]) -> None:
         for name in names:

@@ -91,3 +91,15 @@ def test_a_second_process_is_kept_out(run):
     with RunDirectory(run.path).locked():
         pass
     assert {p.name for p in run.path.parent.iterdir()} == {"run"}
+
+
+def test_what_evaluate_wrote_belongs_to_the_run_and_goes_with_its_model(run):
+    report = run.path / "evaluation-test.html"
+    for make_again in (
+        lambda: run.create(RESOLVED, DATA),
+        lambda: run.go_on(RESOLVED, DATA, rows=[], neutral=()),
+    ):
+        report.touch()
+        assert state(run, overwrite=True) == "new"
+        make_again()
+        assert not report.exists()

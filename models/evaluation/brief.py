@@ -1,4 +1,4 @@
-"""Scores and labels -> what a reader wants to know of a model. Pure; no TensorFlow."""
+"""Scores and labels -> `evaluation.json`, what a run says of itself at its end. Pure; no TensorFlow."""
 
 from collections.abc import Sequence
 from typing import Any

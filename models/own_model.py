@@ -56,14 +56,32 @@ def needs_its_file(model: keras.Model) -> bool:
     return any(not type(layer).__module__.startswith("keras.") for layer in (model, *all_layers(model)))
 
 
-def _function(path: Path, name: str) -> Callable[..., Any]:
+def own_classes(where: str) -> dict[str, type]:
+    """The classes of the file that `where` names, which Keras asks for to load a model that is made of them.
+
+    Args:
+        where: As `build_own_model` takes it.
+
+    Raises:
+        InputError: No such file, or an error in it.
+    """
+    module = _module(Path(where.rpartition(":")[0]))
+    return {name: value for name, value in vars(module).items() if inspect.isclass(value)}
+
+
+def _module(path: Path) -> ModuleType:
     require(path.is_file(), "Expected --model as path/to/file.py:function, with a file that is there", file=str(path))
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    module: ModuleType = importlib.util.module_from_spec(spec)
+    module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         raise InputError(f"Expected {path} to run. Received: error={type(error).__name__}: {error}.") from error
+    return module
+
+
+def _function(path: Path, name: str) -> Callable[..., Any]:
+    module = _module(path)
     function = getattr(module, name, None)
     if not callable(function):
         there = [n for n, value in vars(module).items() if inspect.isfunction(value) and value.__module__ == path.stem]

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models.heads import Head
+from models.own_model import build_own_model
 from scripts import summary, train
 from tests.scripts.conftest import SMALL
 
@@ -17,7 +19,8 @@ class Mine(keras.Model):
     def __init__(self, outputs):
         super().__init__(name="mine")
         self.conv = keras.layers.Conv2D(2, 3, name="conv")
-        self.flat, self.dense = keras.layers.Flatten(), keras.layers.Dense(outputs, activation="softmax", name="dense")
+        self.flat = keras.layers.Flatten(name="flat")
+        self.dense = keras.layers.Dense(outputs, activation="softmax", name="dense")
     def call(self, x, training=False):
         return self.dense(self.flat(self.conv(keras.ops.cast(x, "float32") / 255)))
     def get_config(self):
@@ -81,6 +84,17 @@ def test_a_model_of_ones_own_is_opened_new_and_saved(tmp_path, capsys):
     assert [layer["type"] for layer in new["layers"]] == ["Conv2D", "Flatten", "Dense"]
     assert new["layers"][0]["receptive_field"]["size"] == [3, 3]
     assert new["multiply_adds"] == 36 * 9 * 2 + 72 * 4 and new["not_counted"] == []
+    saved = tmp_path / "run"
+    saved.mkdir()
+    build_own_model(f"{tmp_path}/own.py:mine", (8, 8, 1), Head("softmax", "cross_entropy", 4)).save(
+        saved / "model.keras"
+    )
+    config = f"model: {tmp_path}/own.py:mine\nimage_size: 8\nchannels: 1\nbatch_size: 64\nfit: crop\n"
+    (saved / "config.yaml").write_text(config)
+    assert report(capsys, saved) == {**new, "model": str(saved / "model.keras")}
+    assert summary.main([str(saved / "model.keras"), "--image-size", "8"]) == 2  # without the file of its class
+    error = capsys.readouterr().err
+    assert "Mine" in error and error.count("\n") == 1
 
 
 def test_the_table_names_what_is_in_the_json(run, capsys):

@@ -34,6 +34,8 @@ def kept(*layers):
         ([L.Conv2D(4, 1), L.BatchNormalization(trainable=False), L.Conv2D(5, 1, trainable=False), L.ReLU()],
          64 * 3 + 64 * 5),
         ([L.Conv2D(4, 1, trainable=False), L.BatchNormalization(trainable=False)], 0),
+        # Below what is trained nothing has to find its way back.
+        ([L.Conv2D(4, 1, trainable=False), L.ReLU(), L.MaxPooling2D(2), L.Flatten(), L.Dense(2)], 16 * 4),
     ],
 )  # fmt: skip
 def test_the_backward_pass_needs_so_much_of_the_forward_pass(layers, numbers):

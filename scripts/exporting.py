@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from models.export.comparison import Comparison, compare
 from models.export.float32 import in_float32
-from models.export.keras_file import run_keras, write_keras
+from models.export.keras_file import run_keras, scores_of, write_keras
 from models.export.metadata import Metadata
 from models.export.onnx import run_onnx, write_onnx
 from models.export.saved_model import run_saved_model, write_saved_model
@@ -25,8 +25,6 @@ from pipelines.manifest import Manifest
 from pipelines.parts import Parts
 from pipelines.reader_options import ReaderOptions
 from scripts.feeds import Data
-
-_BATCH = 32
 
 
 def export(asked: Any, run: RunDirectory, which: str, data: tuple[Path, Manifest, str], spec: InputSpec) -> Comparison:
@@ -60,7 +58,9 @@ def export(asked: Any, run: RunDirectory, which: str, data: tuple[Path, Manifest
     write, read = _ways(asked, run, model, spec, own, calibration)
     try:
         write(metadata, out)
-        comparison = compare(model.predict(images.astype(np.float32), _BATCH, verbose=0), read(out, images))
+        # Formats that compute in float32 are held to what the model gives in float32.
+        source = trained if asked.format == "keras" else model
+        comparison = compare(scores_of(source, images), read(out, images))
         comparison.require_equal(asked.precision)
     except BaseException:
         shutil.rmtree(out, ignore_errors=True) if out.is_dir() else out.unlink(missing_ok=True)

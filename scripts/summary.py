@@ -72,6 +72,7 @@ DESCRIPTION = (
     "Layers with output shapes, parameters, multiply-adds, FLOPs and receptive fields; what a step of training holds "
     "in memory at --batch-size; and pictures of feature maps. A new model takes train.py's options, and so its recipes."
 )
+_HELD = ("weights", "gradients", "optimizer", "activations", "working")
 # Of train.py's options those that mean something for a model that is trained.
 _OF_TRAINED = {"image_size", "channels", "fit", "batch_size"}
 
@@ -137,7 +138,7 @@ def _print(report: dict[str, Any], console: Console) -> None:
     console.print(table)
     console.print()
     parameters, memory = report["parameters"], report["memory"]
-    held = ", ".join(f"{name} {_bytes(memory[name])}" for name in ("weights", "gradients", "optimizer", "activations"))
+    held = ", ".join(f"{name} {_bytes(memory[name])}" for name in _HELD)
     about = {
         "model": f"{report['model']}; images of {_times(report['image_shape'])}",
         "parameters": ", ".join(f"{name} {parameters[name]:,}" for name in ("total", "trainable", "frozen")),

@@ -6,6 +6,7 @@ import re
 import keras
 
 from models.own_model import needs_its_file
+from models.training.keras_internals import in_mode
 
 
 def in_float32(model: keras.Model, image_shape: tuple[int, int, int]) -> keras.Model:
@@ -22,7 +23,7 @@ def in_float32(model: keras.Model, image_shape: tuple[int, int, int]) -> keras.M
     if not needs_its_file(model):
         model = _with_policy(model)
     image = keras.Input(image_shape, dtype="float32", name="image")
-    return keras.Model(image, model(image, training=False), name=model.name)
+    return keras.Model(image, model(image, **in_mode(model, training=False)), name=model.name)
 
 
 def _with_policy(model: keras.Model) -> keras.Model:

@@ -36,7 +36,7 @@ def model_report(
         None where there is none), `sees` ("a part", "the whole image" or "not known").
         `parameters`: `trainable`, `frozen` (moving averages too), `total`. `multiply_adds`, `flops`: sums.
         `not_counted`: types of layers whose computation is not known. `memory`: bytes of a step of training: `weights`,
-        `gradients`, `optimizer`, `activations`, `total`, for `batch_size`.
+        `gradients`, `optimizer`, `activations`, `working`, `total`, for `batch_size`.
 
     Raises:
         InputError: The model takes no such images.

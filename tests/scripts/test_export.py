@@ -58,6 +58,13 @@ def test_a_keras_file_is_loaded_by_plain_keras_and_carries_its_labels(run, model
     assert "100.00% of 7 images" in capsys.readouterr().out
 
 
+def held(path):
+    """Types of the numbers in a file of TensorFlow Lite."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    return {tensor["dtype"] for tensor in Interpreter(model_path=str(path)).get_tensor_details()}
+
+
 def lite(path, pixels):
     from ai_edge_litert.interpreter import Interpreter
 
@@ -75,10 +82,12 @@ def lite(path, pixels):
 
 def test_tflite_runs_in_its_own_interpreter_in_every_precision(run, model, pixels, tmp_path):
     expected, sizes = model.predict(pixels), {}
+    quantised = {"float32": set(), "float16": {np.float16}, "int8": {np.int8}}
     for precision, tolerance in (("float32", 1e-5), ("float16", 1e-2), ("int8", 0.1)):
         out = exported(run, tmp_path / f"{precision}.tflite", "--format", "tflite", "--precision", precision)
         scores = lite(out, pixels)
         np.testing.assert_allclose(scores, expected, atol=tolerance)
+        assert {np.float16, np.int8} & held(out) == quantised[precision]
         assert (np.abs(scores - expected).max() > 1e-6) == (precision != "float32")
         sizes[precision] = out.stat().st_size
         assert packed(out)[0] == CLASSES and packed(out)[1]["precision"] == precision

@@ -50,7 +50,8 @@ def test_weights_gradients_and_slots_follow_from_what_is_trained():
     assert adam.gradients == 4 * (256 * 10 + 10)
     assert adam.optimizer == 2 * adam.gradients + 8 + 4  # two slots; the step's number and the rate
     assert adam.activations == 5 * 4 * 256
-    assert adam.total == adam.weights + adam.gradients + adam.optimizer + adam.activations
+    assert adam.working == 5 * 4 * (256 + 256)  # of flattening
+    assert adam.total == adam.weights + adam.gradients + adam.optimizer + adam.activations + adam.working
     plain = memory_of(model, calls, keras.optimizers.SGD(), batch_size=5)
     assert plain.optimizer == 8 + 4 + 0
 

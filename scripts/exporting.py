@@ -1,5 +1,6 @@
 """An export, from the run to the comparison: it joins models and their formats with the images of a data set."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,7 @@ from scripts.feeds import Data
 
 
 def export(asked: Any, run: RunDirectory, which: str, data: tuple[Path, Manifest, str], spec: InputSpec) -> Comparison:
-    """Writes a run's model in another format, and compares; what differs is removed.
+    """Writes a run's model in another format, and compares; only what is equal gets its name.
 
     Args:
         asked: `ExportOptions`.
@@ -53,18 +54,19 @@ def export(asked: Any, run: RunDirectory, which: str, data: tuple[Path, Manifest
         fit=spec.fit,
         about={"run": run.path.name, "precision": asked.precision, "data_fingerprint": manifest.fingerprint},
     )
-    out = Path(asked.out)
     calibration = _images(folder, manifest, "train", spec, asked.calibration) if asked.precision == "int8" else None
     write, read = _ways(asked, run, model, spec, own, calibration)
+    out = Path(asked.out)
+    unproven = out.with_name(f".{os.getpid()}.tmp.{out.name}")
     try:
-        write(metadata, out)
+        write(metadata, unproven)
         # Formats that compute in float32 are held to what the model gives in float32.
         source = trained if asked.format == "keras" else model
-        comparison = compare(scores_of(source, images), read(out, images))
+        comparison = compare(scores_of(source, images), read(unproven, images))
         comparison.require_equal(asked.precision)
-    except BaseException:
-        shutil.rmtree(out, ignore_errors=True) if out.is_dir() else out.unlink(missing_ok=True)
-        raise
+        os.replace(unproven, out)
+    finally:
+        shutil.rmtree(unproven, ignore_errors=True) if unproven.is_dir() else unproven.unlink(missing_ok=True)
     return comparison
 
 

@@ -2,8 +2,6 @@
 
 import contextlib
 import dataclasses
-import importlib.util
-import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import tensorflow as tf
 
 from base.errors import InputError, input_error, require
 from models.model_source import ModelSource
+from models.own_model import own_classes
 from models.training.keras_internals import in_mode
 
 LoadBackbone = Callable[[str, str], keras.Model]
@@ -131,24 +130,16 @@ def load_network(source: ModelSource, weights: str = "imagenet", load_backbone: 
 
 
 def _keras_model(source: ModelSource) -> keras.Model:
+    # The file may have gone since: Keras then says which class it lacks.
+    there = source.own is not None and Path(source.own.rpartition(":")[0]).is_file()
+    own = own_classes(source.own) if there else {}
     try:
-        return keras.models.load_model(source.path, compile=False, custom_objects=_own_classes(source.own))
+        return keras.models.load_model(source.path, compile=False, custom_objects=own)
     except Exception as error:  # zip, JSON, HDF5, and whatever the classes of a file of one's own raise
         reason = next(filter(None, map(str.strip, str(error).splitlines())), type(error).__name__)
         raise InputError(
             f"Expected a model that Keras can load at {source.path}. Received: error={reason[:300]!r}."
         ) from error
-
-
-def _own_classes(own: str | None) -> dict[str, type]:
-    """The classes in the file of a model of one's own, by the names under which Keras may look for them."""
-    path = Path((own or "").rpartition(":")[0])
-    if own is None or not path.is_file():
-        return {}
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return {name: value for name, value in vars(module).items() if inspect.isclass(value)}
 
 
 def _saved_model(source: ModelSource) -> Network:

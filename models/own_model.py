@@ -56,8 +56,15 @@ def needs_its_file(model: keras.Model) -> bool:
     return any(not type(layer).__module__.startswith("keras.") for layer in (model, *all_layers(model)))
 
 
-def classes_of(where: str) -> dict[str, type]:
-    """The classes of the file that `where` names, by name: what Keras needs to load a model of them."""
+def own_classes(where: str) -> dict[str, type]:
+    """The classes of the file that `where` names, which Keras asks for to load a model that is made of them.
+
+    Args:
+        where: As `build_own_model` takes it.
+
+    Raises:
+        InputError: No such file, or an error in it.
+    """
     module = _module(Path(where.rpartition(":")[0]))
     return {name: value for name, value in vars(module).items() if inspect.isclass(value)}
 

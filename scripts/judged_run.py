@@ -87,9 +87,9 @@ class JudgedRun:
         path = self.directory.model
         own = {}
         if self.options["model"].is_own:
-            from models.own_model import classes_of
+            from models.own_model import own_classes
 
-            own = classes_of(self.options["model"].model)
+            own = own_classes(self.options["model"].model)
         try:
             model = keras.models.load_model(path, custom_objects=own, compile=False)
         except Exception as error:  # whatever its layers raise

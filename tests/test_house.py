@@ -35,7 +35,18 @@ def test_imports_run_one_way():
 
 
 def test_the_commands_are_these():
-    assert COMMANDS == ["build_tfrecords", "data_service", "doctor", "evaluate", "predict", "preview", "train", "tune"]
+    assert COMMANDS == [
+        "build_tfrecords",
+        "data_service",
+        "doctor",
+        "evaluate",
+        "export",
+        "predict",
+        "preview",
+        "summary",
+        "train",
+        "tune",
+    ]
     assert all(os.access(ROOT / f"scripts/{command}.py", os.X_OK) for command in COMMANDS)
 
 

@@ -55,6 +55,11 @@ def test_what_is_none_of_these_is_refused(what, named):
         unfrozen(NAMES, what)
 
 
+def test_block_1_is_not_block_10():
+    with pytest.raises(InputError, match="block_10_conv"):
+        unfrozen(["stem", "block_10_conv"], "block_1")
+
+
 def test_the_form_is_checked_before_there_is_a_model():
     require_form("block_3")
     with pytest.raises(InputError, match="--unfreeze"):

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from base.errors import require
+from models.backbones import build_backbone_model
 from models.cnn import build_cnn
 from models.heads import Head, head_for
 from models.own_model import build_own_model
@@ -152,6 +153,8 @@ def _built(setting: Setting, shape: tuple[int, int, int], standardisation: Stand
     which = setting.options["model"]
     if which.is_own:
         return build_own_model(which.model, shape, setting.head, standardisation)
+    if which.is_backbone:
+        return build_backbone_model(which.model, setting.options["backbone"], shape, setting.head, standardisation)
     return build_cnn(setting.options["cnn"], shape, setting.head, standardisation)
 
 
@@ -230,4 +233,5 @@ def environment(manifest: Manifest, really_on: dict[str, str], identities: dict[
         "really_on": really_on,
         **identities,
         "classes": list(manifest.classes),
+        "stored_as": manifest.stored_as,  # what predict.py does to a file before it resizes it
     }

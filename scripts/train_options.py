@@ -5,6 +5,7 @@ import typing
 
 from base.errors import require
 from base.options import option
+from models.backbone_options import BackboneOptions
 from models.cnn_options import CNNOptions
 from models.heads import HeadOptions
 from models.model_options import ModelOptions
@@ -61,6 +62,7 @@ GROUPS = {
     "augmentation": AugmentOptions,
     "generator": GeneratorOptions,
     "cnn": CNNOptions,
+    "backbone": BackboneOptions,
     "head": HeadOptions,
     "loss": LossOptions,
     "optimizer": OptimizerOptions,

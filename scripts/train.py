@@ -63,6 +63,8 @@ class Job:
         self._neutral = neutral_names(options.values())
         self._identities = going_on.identities_of(options, manifest)
         self.writes = going_on.is_first(options["hardware"])
+        # As they were asked for: what the first worker adopts from its run the others may not see.
+        self._agreement = going_on.agreement_of(options, self._identities)
 
     def train_unless_finished(self, run: RunDirectory) -> None:
         """Trains, from the newest checkpoint where there is one."""
@@ -108,7 +110,7 @@ class Job:
         from models.training.hardware import prepare
         from models.training.together import together
 
-        hardware = prepare(self.options["hardware"], going_on.agreement_of(self.options, self._identities))
+        hardware = prepare(self.options["hardware"], self._agreement)
         with together(hardware.heartbeat):
             self._train(run, log, hardware, goes_on=goes_on)
 

@@ -22,6 +22,7 @@ def difference(a, b):
     return max(np.linalg.norm(x - y) / np.linalg.norm(x) for x, y in zip(a, b, strict=True) if np.linalg.norm(x))
 
 
+@pytest.mark.slow
 def test_replicas_and_the_place_of_the_augmentation_do_not_change_what_is_learnt(data, tmp_path, capsys):
     plain = trained(data, tmp_path / "plain")
     one = trained(data, tmp_path / "one", "--augment", AUGMENT)

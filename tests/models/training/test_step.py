@@ -20,7 +20,7 @@ from tests.models.training.test_replicas import SGD, difference, run, trained, w
 SOFTMAX = Head("softmax", "cross_entropy", 4)
 
 
-@pytest.mark.parametrize("xla", ["off", "on"])
+@pytest.mark.parametrize("xla", ["off", pytest.param("on", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_a_batch_in_parts_gives_what_the_undivided_one_gives(make_trainer, task, replicas, xla):
     arguments = {"precision": "float64", "optimizer": SGD, "l2": 1e-3, "xla": xla}

@@ -27,6 +27,7 @@ class Snapshot:
         steps_of_epoch: Steps done since that epoch's start.
         history: Keras' logs of each epoch that is done.
         callbacks: The states of callbacks, see `callback_state`; None: they begin anew.
+        phase: Of the run, from 0: with another one other variables are trained.
     """
 
     arrays: dict[str, np.ndarray]
@@ -35,6 +36,27 @@ class Snapshot:
     steps_of_epoch: int
     history: dict[str, list[float]]
     callbacks: list[dict[str, Any]] | None
+    phase: int = 0
+
+    def entering(self, weights: "Snapshot") -> "Snapshot":
+        """Where the next phase starts when this one has ended here: with an optimizer that knows nothing yet, and a
+        learning rate that no callback has lowered.
+
+        Args:
+            weights: Of the next phase's trainer, whose model shares the variables of this one's.
+        """
+        lasting = {name: value for name, value in self.arrays.items() if name.startswith(("loss_scale/", "callbacks/"))}
+        callbacks = [
+            {**one, "state": {}} if one["name"] == "ReduceLROnPlateau" else one for one in self.callbacks or ()
+        ]
+        return dataclasses.replace(
+            weights,
+            arrays={**weights.arrays, **lasting},
+            step=self.step,
+            epoch=self.epoch,
+            history=self.history,
+            callbacks=callbacks,
+        )
 
     def passed_on(self, epoch: int, learning_rate: float) -> "Snapshot":
         """Where another run starts that takes over weights, optimizer and step.

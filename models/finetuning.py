@@ -138,7 +138,8 @@ def _read_steps(texts: Sequence[str]) -> list[tuple[str, int | None]]:
             "before it, until which it holds",
             unfreeze=" ".join(texts),
         )
-        steps.append((what, None if last else int(until)))
+        nothing = re.fullmatch(r"0+\.?0*", what) is not None
+        steps.append(("none" if nothing else what, None if last else int(until)))
     return steps
 
 

@@ -119,6 +119,7 @@ class Job:
 
     def _train(self, run: RunDirectory, log: native_log.NativeLog, hardware: Any, *, goes_on: bool) -> None:
         """The story of a training."""
+        from models.training.callbacks import metrics_rows
         from scripts.fitting import fit
         from scripts.training import training_of
         from scripts.training_phase import in_phase
@@ -126,21 +127,26 @@ class Job:
         training = training_of(self.options, self.manifest, hardware)
         if self.options["run"].dry_run:
             training = training.cut_to_a_step()
-        folder, start = self._begin(run, training, goes_on=goes_on)
-        if self.writes:
-            log.keep_in(run.log)
+        config, environment = self._config(training), training.environment(self._identities)
+        folder, start = self._start(run, training, config, goes_on=goes_on)
         first = in_phase(training, start.phase if start else 0)
+        if self.writes:
+            # Only now: all that could be refused has been.
+            rows = metrics_rows(start) if start else []
+            if goes_on and start:
+                run.go_on(config, environment, rows=rows, neutral=self._neutral)
+            else:
+                run.create(config, environment, rows=rows)
+            log.keep_in(run.log)
         self._say(first, start)
         last, best = fit(first, start, run, folder, console=self.console, writes=self.writes, warn=self._warn)
         self._finish(run, last, best)
 
-    def _begin(self, run: RunDirectory, training: Any, *, goes_on: bool) -> tuple[Any, Any]:
+    def _start(self, run: RunDirectory, training: Any, config: dict[str, Any], *, goes_on: bool) -> tuple[Any, Any]:
         """The run's checkpoints, and the snapshot to start from; None: at the beginning."""
         from models.training.broadcast import broadcast
-        from models.training.callbacks import metrics_rows
         from models.training.checkpoint import CheckpointFolder
 
-        config, environment = self._config(training), training.environment(self._identities)
         folder = CheckpointFolder(
             run.checkpoints,
             keep=self.options["checkpoints"].checkpoints,
@@ -150,12 +156,6 @@ class Job:
         # A worker that stood in for the first one, when that was lost, may have saved last.
         newest = folder.load_newest() if goes_on or not self.writes else None
         start = broadcast(training.setting.hardware, newest) or going_on.taken_over(self.options, training)
-        if self.writes:
-            rows = metrics_rows(start) if start else []
-            if goes_on and start:
-                run.go_on(config, environment, rows=rows, neutral=self._neutral)
-            else:
-                run.create(config, environment, rows=rows)
         return folder, start
 
     def _finish(self, run: RunDirectory, last: Any, best: Any) -> None:

@@ -9,7 +9,9 @@ import keras
 import numpy as np
 
 from models.backbone_table import BACKBONES
+from models.backbones import backbone_layers
 from models.finetuning import Phase
+from models.freezing import unfrozen
 from models.own_model import needs_its_file
 from models.standardise import Standardisation
 from models.training.feed import Feed
@@ -129,12 +131,13 @@ def training_of(options: dict[str, Any], manifest: Manifest, hardware: Hardware)
     # Opened, and where they are to be held read, before anything is built or written: files may be broken.
     _training_feed(setting, data, augmentation if setting.on_host else None, 0)
     standardisation = assembly.standardisation_of(setting, data)
+    model = build_model(setting, standardisation)
+    if options["model"].is_backbone:
+        names = [layer.name for layer in backbone_layers(model)]
+        for phase in setting.phases:
+            unfrozen(names, phase.unfreeze)  # refuses what the last phase would only find out in the end
     training = Training(
-        setting=setting,
-        data=data,
-        standardisation=standardisation,
-        augmentation=augmentation,
-        model=build_model(setting, standardisation),
+        setting=setting, data=data, standardisation=standardisation, augmentation=augmentation, model=model
     )
     if training.has_validation:
         training.evaluation_feed("validation")

@@ -26,7 +26,8 @@ def metrics_row(epoch: int, logs: Mapping[str, Any]) -> dict[str, Any]:
 def metrics_rows(start: Snapshot) -> list[dict[str, Any]]:
     """The lines of the epochs that are done at a snapshot."""
     epochs = [dict(zip(start.history, values, strict=True)) for values in zip(*start.history.values(), strict=True)]
-    return [metrics_row(start.epoch - len(epochs) + place, logs) for place, logs in enumerate(epochs)]
+    logged = [{name: value for name, value in logs.items() if value is not None} for logs in epochs]
+    return [metrics_row(start.epoch - len(epochs) + place, logs) for place, logs in enumerate(logged)]
 
 
 class MetricsFile(keras.callbacks.Callback):

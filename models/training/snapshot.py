@@ -25,7 +25,7 @@ class Snapshot:
         epoch: The epoch that is going on, counted from 0; one that is done up to its end counts as going on until its
             evaluation and its callbacks are done too.
         steps_of_epoch: Steps done since that epoch's start.
-        history: Keras' logs of each epoch that is done.
+        history: Keras' logs of each epoch that is done; None where an epoch logged nothing under a name.
         callbacks: The states of callbacks, see `callback_state`; None: they begin anew.
         phase: Of the run, from 0: with another one other variables are trained.
     """
@@ -34,7 +34,7 @@ class Snapshot:
     step: int
     epoch: int
     steps_of_epoch: int
-    history: dict[str, list[float]]
+    history: dict[str, list[float | None]]
     callbacks: list[dict[str, Any]] | None
     phase: int = 0
 

@@ -160,7 +160,7 @@ class Trainer:
             with self._explaining(state, keeper, training):
                 logs = state.logs() | (self._validation_logs(validation) if validation else {})
             listeners.on_epoch_end(epoch, logs)
-            state.end_epoch()
+            state.end_epoch(logs)
             if keeper:
                 keeper.after_epoch(state.step, state.snapshot)
             if self.model.stop_training:

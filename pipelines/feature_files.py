@@ -30,8 +30,8 @@ _SCHEMA = {
 class Vectors:
     """What the records of stored features become: vectors of one length and type; see `Frames`.
 
-    The type is that of the backbone's output, so that nothing is lost and nothing takes more room than it must: float32,
-    or with mixed precision float16 or bfloat16.
+    The type is that of the backbone's output: nothing is lost, and nothing takes more room than it must. float32, or
+    with mixed precision float16 or bfloat16.
     """
 
     length: int

@@ -136,7 +136,8 @@ class FeatureStore:
             if writer.examples != examples.examples:
                 raise RuntimeError(f"features of {writer.examples} examples, where {split!r} has {examples.examples}")
             kept = [dataclasses.asdict(shard) for shard in writer.close()]
-            content = {"format": FORMAT, "version": VERSION, "of": self.facts, "split": split, "shards": kept}
+            content = {"format": FORMAT, "version": VERSION, "key": self.key, "of": self.facts, "split": split}
+            content |= {"examples": writer.examples, "shards": kept}
             with writing(self.folder):
                 write_json(partial / FILE_NAME, content)
                 sync(partial)

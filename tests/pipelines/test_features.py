@@ -177,7 +177,8 @@ def test_who_comes_while_features_are_computed_waits_and_takes_them(tmp_path):
 
     def slow():
         going_on.set()
-        while not said:
+        deadline = time.monotonic() + 20
+        while not said and time.monotonic() < deadline:
             time.sleep(0.01)
         yield from computed()
 

@@ -27,7 +27,7 @@ def machine(replicas):
     return hardware.prepare(HardwareOptions(strategy="mirrored" if replicas > 1 else "single", replicas=replicas))
 
 
-def model_of(replicas=1, seed=0, spec=SPEC, **options):
+def model_of(replicas=1, seed=0, spec=SPEC, unfrozen="none", **options):
     with machine(replicas).strategy.scope():
         keras.utils.set_random_seed(seed)
         model = build_backbone_model("resnet-8", BackboneOptions(**options), spec.shape, THREE)
@@ -35,7 +35,7 @@ def model_of(replicas=1, seed=0, spec=SPEC, **options):
         for layer in model.layers:
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.moving_variance.assign(np.full(layer.moving_variance.shape, 0.3))
-        unfreeze(model, "none")
+        unfreeze(model, unfrozen)
     return model
 
 
@@ -58,7 +58,7 @@ def columns(dataset, count=99):
 )
 def test_features_are_what_the_backbone_gives_for_the_images(data, policy, replicas):
     keras.config.set_dtype_policy(policy)
-    model = model_of(replicas)
+    model = model_of(replicas, unfrozen="all")  # inference mode, also where nothing says so
     stored, images = feeds(data, model, Parts(batch_size=16, replicas=replicas))
     keras.config.set_dtype_policy(policy)  # `machine` brings its own
     for split in ("train", "test"):

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from base.errors import InputError
+from base.options import parse
 from models.backbone_options import BackboneOptions
 from models.backbones import backbone_of, build_backbone_model, head_of
 from models.freezing import unfreeze
@@ -15,8 +17,10 @@ from pipelines.input_options import InputSpec
 from pipelines.manifest import read_manifest
 from pipelines.parts import Parts
 from pipelines.reader_options import ReaderOptions
+from scripts import assembly
 from scripts.feeds import Data
-from scripts.stored_features import StoredFeatures
+from scripts.stored_features import StoredFeatures, stored_features
+from scripts.train_options import GROUPS
 
 SPEC = InputSpec(image_size=16, channels=3, fit="stretch")
 THREE = Head("softmax", "cross_entropy", 3)
@@ -189,8 +193,22 @@ def test_training_on_features_goes_on_from_a_step_to_the_same_bits(data):
 
 
 def test_a_model_without_a_border_between_backbone_and_head_is_refused(data):
-    from base.errors import InputError
-
     plain = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Flatten(), keras.layers.Dense(3)])
     with pytest.raises(InputError, match="a backbone and a head"):
         feeds(data, plain, Parts(batch_size=16))
+
+
+def test_a_trainings_options_say_all_that_its_features_need(data):
+    arguments = ["--data", str(data), "--run", "unused", "--model", "resnet-8", "--weights", "none", "--seed", "4"]
+    arguments += ["--image-size", "16", "--batch-size", "8", "--sampling", "balanced"]
+    manifest, said = read_manifest(data), []
+    options = parse("train.py", "", GROUPS, arguments)
+    setting = assembly.setting_of(options, manifest, machine(1))
+    weights = np.random.default_rng(0).random(58).astype(np.float32)
+    images = Data(data, manifest, setting.spec, setting.parts, options["reading"], seed=4, sample_weights=weights)
+    model = assembly.build_model(setting)
+    stored = stored_features(setting, model, sample_weights=weights, budget=images.budget, say=said.append)
+    seen, given = (columns(d.training("train", 3).dataset, 5) for d in (stored, images))
+    for name in ("label", "index", "epoch", "weight", "sample_weight"):
+        np.testing.assert_array_equal(seen[name], given[name])
+    assert len(said) == 2 and stored.budget is images.budget and stored.options("train").cache == "memory"

@@ -34,8 +34,9 @@ def main() -> None:
 
     training = training_of(options, read_manifest(folder), prepare(options["hardware"]))
     constant = dataclasses.replace(training, setting=dataclasses.replace(training.setting, synthetic=True))
-    feeds = {"real data": training.training_feed(), "--synthetic": constant.training_feed()}
-    trainer = in_phase(training, len(training.phases) - 1).trainer
+    last = training.phases[-1]
+    feeds = {"real data": training.training_feed(last), "--synthetic": constant.training_feed(last)}
+    trainer = in_phase(training, last.number).whole
     watches = {name: trainer.stopwatch(feed) for name, feed in feeds.items()}
     for watch in watches.values():
         watch(own.seconds)

@@ -43,6 +43,17 @@ class Setting:
         """Of the run, in each of which the same layers are trained."""
         return self.options["fine-tuning"].phases(self.options["training"].epochs)
 
+    def on_stored_features(self, phase: Phase) -> bool:
+        """Whether a phase trains the head alone, on features that are computed once."""
+        choice = self.options["fine-tuning"].features
+        same_every_time = self.policy is None and not self.options["resizing"].stages
+        return (
+            phase.is_frozen
+            and not self.synthetic
+            and self.options["data service"].data_service is None
+            and (choice == "stored" or (choice == "auto" and same_every_time))
+        )
+
     @property
     def seed(self) -> int:
         """Of the run."""
@@ -89,7 +100,7 @@ def setting_of(options: dict[str, Any], manifest: Manifest, hardware: Hardware, 
         images=parts.size,
         do="Choose another --batch-size.",
     )
-    return Setting(
+    setting = Setting(
         options=options,
         manifest=manifest,
         spec=resolve(options["input"], manifest.image_shape, manifest.channels),
@@ -99,6 +110,14 @@ def setting_of(options: dict[str, Any], manifest: Manifest, hardware: Hardware, 
         parts=parts,
         synthetic=synthetic,
     )
+    require(
+        options["fine-tuning"].features != "stored" or any(map(setting.on_stored_features, setting.phases)),
+        "Expected with --features stored a time in which the whole backbone is frozen, as --unfreeze none or --stages "
+        "head:5 have it, and neither --synthetic nor --data-service",
+        unfreeze=" ".join(options["fine-tuning"].unfreeze),
+        stages=options["fine-tuning"].stages,
+    )
+    return setting
 
 
 def standardisation_of(setting: Setting, data: Data) -> Standardisation:

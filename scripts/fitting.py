@@ -82,7 +82,8 @@ def fit(
                         epochs=now.phase.until,
                         planned=phases[-1].until,
                         steps_per_call=options["training"].steps_per_call,
-                        callbacks=[progress, verdict, *callbacks],
+                        # Of stored features nobody waits for long, whatever the share.
+                        callbacks=[progress, *([verdict] if now.trainer is now.whole else []), *callbacks],
                         keeper=keeper,
                         start=start,
                     )

@@ -100,7 +100,7 @@ def taken_over(options: Mapping[str, Any], training: "Training") -> "Snapshot | 
     )
     snapshot = CheckpointFolder(RunDirectory(Path(source)).checkpoints).load_newest()
     require(snapshot is not None, "Expected --start-from to name a run with a checkpoint", start_from=source)
-    feed = training.training_feed()
+    feed = training.training_feed(training.phases[0])
     epoch = next(number for number in range(2**62) if feed.steps_until(number) > snapshot.step)
     epochs = options["training"].epochs
     require(epoch < epochs, f"Expected --epochs above {epoch}, which {source} has done", epochs=epochs)

@@ -191,12 +191,12 @@ class Job:
 
     def _config(self, training: Any) -> dict[str, Any]:
         """Every option, resolved."""
-        setting, options = training.setting, self.options
+        setting, options, data = training.setting, self.options, training.data_of(training.phases[0])
         chosen = {
             "input": InputOptions(
                 image_size=setting.spec.image_size, channels=setting.spec.channels, fit=setting.spec.fit
             ),
-            "reading": options["reading"] if setting.synthetic else training.data.options("train"),
+            "reading": options["reading"] if setting.synthetic else data.options("train"),
             "hardware": setting.hardware.options,
         }
         return {**to_dict(*{**options, **chosen}.values()), "evaluate_on": self.judge or "none"}

@@ -26,6 +26,7 @@ from scripts.assembly import Setting
 from scripts.building import build_model
 from scripts.feeds import Data
 from scripts.served_feeds import ServedData
+from scripts.stored_features import StoredFeatures, stored_features
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,7 @@ class Training:
     standardisation: Standardisation
     augmentation: Augmentation | None
     model: keras.Model
+    features: StoredFeatures | None = None  # of its backbone, where a phase is trained on them
     only_a_step: bool = False  # of each phase, and of each evaluation
 
     @property
@@ -64,15 +66,30 @@ class Training:
         """What the input pipeline does to them."""
         return self.augmentation if self.setting.on_host else None
 
-    def training_feed(self, start_step: int = 0) -> Feed:
-        """The images of the training split from a step on, or what stands in for them."""
-        return self.cut(_training_feed(self.setting, self.data, self.augment_on_host, start_step))
+    def data_of(self, phase: Phase) -> Data:
+        """What a phase reads: images, or stored features."""
+        return self.features if self.setting.on_stored_features(phase) else self.data
+
+    def training_feed(self, phase: Phase, start_step: int = 0) -> Feed:
+        """The training split for a phase, from a step of the run on; or what stands in for it."""
+        setting, data = self.setting, self.data_of(phase)
+        if setting.synthetic:
+            shape, on_host = data.training_frames.shape, self.augment_on_host
+            feed = feeds.synthetic_feed(setting.manifest, shape, setting.parts, setting.seed, augmentation=on_host)
+        else:
+            on_host = None if data is self.features else self.augment_on_host
+            feed = data.training("train", start_step, augmentation=on_host)
+        return self._cut(feed)
+
+    def validation_feed(self, phase: Phase) -> Feed | None:
+        """The validation split for a phase, every example once; None where there is none."""
+        return self._cut(self.data_of(phase).evaluation("validation")) if self.has_validation else None
 
     def evaluation_feed(self, split: str) -> Feed:
         """Every image of a split, once."""
-        return self.cut(self.data.evaluation(split))
+        return self._cut(self.data.evaluation(split))
 
-    def cut(self, feed: Feed) -> Feed:
+    def _cut(self, feed: Feed) -> Feed:
         """A feed, or the first step of it where no more is wanted."""
         return feed.first_step(self.setting.parts.own) if self.only_a_step else feed
 
@@ -84,7 +101,7 @@ class Training:
         return {
             **self.setting.hardware.describe(),
             "model": f"{which.model}{needed}",
-            **({"data": feeds.SYNTHETIC} if self.setting.synthetic else self.data.describe()),
+            **({"data": feeds.SYNTHETIC} if self.setting.synthetic else self.data_of(self.phases[0]).describe()),
             "augmentation": assembly.describe_augmentation(self.setting),
             "standardised": "as its weights expect it" if has_own else self.standardisation.describe(),
         }
@@ -97,10 +114,13 @@ class Training:
     @property
     def likely_to_be_slow(self) -> str:
         """What input would wait for, if it did; "" where nothing is likely."""
+        data = self.data_of(self.phases[0])
+        if data is self.features:
+            return ""
         if self.setting.on_host:
             return "the augmentation, on the host"
-        streamed = not self.setting.synthetic and self.data.options("train").cache == "none"
-        return "decoding" if streamed or self.data.cropped else ""
+        streamed = not self.setting.synthetic and data.options("train").cache == "none"
+        return "decoding" if streamed or data.cropped else ""
 
 
 def training_of(options: dict[str, Any], manifest: Manifest, hardware: Hardware) -> Training:
@@ -115,7 +135,7 @@ def training_of(options: dict[str, Any], manifest: Manifest, hardware: Hardware)
         InputError: The options don't go together, or not with the data set or the hardware; files that can't be read.
     """
     setting = assembly.setting_of(options, manifest, hardware, synthetic=options["run"].synthetic)
-    service = options["data service"].data_service
+    service, weights = options["data service"].data_service, _sample_weights(options, manifest)
     make_data = feeds.Data if service is None else functools.partial(ServedData, service=service)
     data = make_data(
         Path(options["run"].data),
@@ -125,22 +145,26 @@ def training_of(options: dict[str, Any], manifest: Manifest, hardware: Hardware)
         options["reading"],
         setting.policy,
         setting.seed,
-        sample_weights=_sample_weights(options, manifest),
+        sample_weights=weights,
     )
-    augmentation = assembly.build_augmentation(setting, cropped=data.cropped)
-    # Opened, and where they are to be held read, before anything is built or written: files may be broken.
-    _training_feed(setting, data, augmentation if setting.on_host else None, 0)
     standardisation = assembly.standardisation_of(setting, data)
     model = build_model(setting, standardisation)
     if options["model"].is_backbone:
         names = [layer.name for layer in backbone_layers(model)]
         for phase in setting.phases:
             unfrozen(names, phase.unfreeze)  # refuses what the last phase would only find out in the end
+    stored = any(map(setting.on_stored_features, setting.phases))
     training = Training(
-        setting=setting, data=data, standardisation=standardisation, augmentation=augmentation, model=model
+        setting=setting,
+        data=data,
+        standardisation=standardisation,
+        augmentation=assembly.build_augmentation(setting, cropped=data.cropped),
+        model=model,
+        features=stored_features(setting, model, sample_weights=weights) if stored else None,
     )
-    if training.has_validation:
-        training.evaluation_feed("validation")
+    # Opened, and where they are to be held read, before anything is written: files may be broken.
+    training.training_feed(training.phases[0])
+    training.validation_feed(training.phases[0])
     return training
 
 
@@ -150,10 +174,3 @@ def _sample_weights(options: dict[str, Any], manifest: Manifest) -> np.ndarray |
         return None
     files = SplitFiles(folder=Path(options["run"].data), manifest=manifest, name="train")
     return read_sample_weights(Path(path), read_ids(files))
-
-
-def _training_feed(setting: Setting, data: Data, on_host: Augmentation | None, start_step: int) -> Feed:
-    if setting.synthetic:
-        shape = data.training_frames.shape
-        return feeds.synthetic_feed(setting.manifest, shape, setting.parts, setting.seed, augmentation=on_host)
-    return data.training("train", start_step, augmentation=on_host)

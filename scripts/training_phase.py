@@ -15,7 +15,7 @@ from models.training.feed import Feed
 from models.training.keras_internals import moving_averages
 from models.training.snapshot import Snapshot
 from models.training.trainer import Trainer
-from scripts.building import build_trainer, schedule_of
+from scripts.building import build_head_trainer, build_trainer, schedule_of
 from scripts.replay import naming_examples, replayed
 from scripts.training import Training
 
@@ -38,16 +38,16 @@ class TrainingPhase:
 
     def training_feed(self, start_step: int = 0) -> Feed:
         """What the trainer takes, from a step of the run on."""
-        return self.training.training_feed(start_step)
+        return self.training.training_feed(self.phase, start_step)
 
     def validation_feed(self) -> Feed | None:
         """The validation split for the trainer; None where there is none."""
-        return self.training.evaluation_feed("validation") if self.training.has_validation else None
+        return self.training.validation_feed(self.phase)
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
         """Where training happens: its errors name shard and record, and the examples of a step that failed."""
-        data = self.training.data
+        data = self.training.data_of(self.phase)
         try:
             with data.reading(training=True):
                 yield
@@ -86,7 +86,8 @@ class TrainingPhase:
 
     def replayed(self, start: Snapshot) -> str:
         """What happens in the step after `start`, at which the training failed."""
-        return replayed(start, self.trainer, self.training.data, on_host=self.training.augment_on_host)
+        on_host = self.training.augment_on_host if self.trainer is self.whole else None
+        return replayed(start, self.trainer, self.training.data_of(self.phase), on_host=on_host)
 
 
 def in_phase(training: Training, number: int, factors: np.ndarray | None = None) -> TrainingPhase:
@@ -98,8 +99,8 @@ def in_phase(training: Training, number: int, factors: np.ndarray | None = None)
         factors: On the learning rate, in place of the schedule's.
     """
     setting, phase = training.setting, training.phases[number]
-    factors = schedule_of(setting, training.training_feed(), phase) if factors is None else factors
-    trainer = build_trainer(
+    factors = schedule_of(setting, training.training_feed(phase), phase) if factors is None else factors
+    whole = trainer = build_trainer(
         setting,
         training.model,
         training.augment_in_step,
@@ -107,4 +108,6 @@ def in_phase(training: Training, number: int, factors: np.ndarray | None = None)
         factors=factors,
         standardisation=training.standardisation,
     )
-    return TrainingPhase(training=training, phase=phase, trainer=trainer, whole=trainer)
+    if setting.on_stored_features(phase):
+        trainer = build_head_trainer(setting, training.model, factors=factors)
+    return TrainingPhase(training=training, phase=phase, trainer=trainer, whole=whole)

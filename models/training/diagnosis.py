@@ -127,8 +127,9 @@ def _vanishing(rows: Sequence[Row], classes: int) -> str | None:
 
 
 def _waited(rows: Sequence[Row], classes: int) -> str | None:
-    shares = _curve(rows, "waiting")
-    share = sum(shares) / len(shares) if shares else 0.0
+    # An epoch on stored features takes a thousandth of one on images, and counts as little.
+    times = [(row["waiting"], 1 / row["images_per_second"]) for row in rows if row.get("images_per_second")]
+    share = sum(waiting * time for waiting, time in times) / sum(time for _, time in times) if times else 0.0
     if share <= _WAITING:
         return None
     return f"waiting for input took {share:.0%} of the training time. scripts/doctor.py says what binds it"

@@ -22,6 +22,9 @@ TWO_STAGES += ["--schedule", "cosine", "--head-dropout", "0.3", "--checkpoint-st
 HEAD = ("head/kernel", "head/bias")
 
 
+FEATURES = [*TINY, "--stages", "head:2,finetune:1", "--unfreeze", "0.3", "--final", "last", "--checkpoint-steps", "1"]
+
+
 def run(data, path, *arguments):
     assert train.main(["--data", str(data), "--run", str(path), *arguments]) == 0
 
@@ -45,8 +48,30 @@ def changed(before, after):
 @pytest.fixture(scope="module")
 def two_stages(data, tmp_path_factory):
     path = tmp_path_factory.mktemp("finetuning") / "run"
-    run(data, path, *TWO_STAGES)
+    run(data, path, *TWO_STAGES, "--features", "live")
     return path
+
+
+@pytest.fixture(scope="module")
+def on_features(data, tmp_path_factory):
+    path = tmp_path_factory.mktemp("features") / "run"
+    run(data, path, *FEATURES)
+    return path
+
+
+def assert_goes_on_to_the_same_end(data, whole, again, step, *arguments):
+    """After all that came after a step is taken away."""
+    shutil.copytree(whole, again)
+    (again / "model.keras").unlink()
+    for path in (again / "checkpoints").iterdir():
+        if int(path.stem.removeprefix("step-")) > step:
+            path.unlink()
+    run(data, again, *arguments)
+    assert measured(again) == measured(whole)
+    expected, received = snapshots(whole)[-1], snapshots(again)[-1]
+    assert expected.step == received.step and expected.arrays.keys() == received.arrays.keys()
+    for name, value in expected.arrays.items():
+        np.testing.assert_array_equal(value, received.arrays[name], err_msg=name)
 
 
 def test_what_is_frozen_keeps_its_bits_and_what_is_not_changes(two_stages):
@@ -77,22 +102,27 @@ def test_each_stage_has_the_schedule_from_its_beginning():
     np.testing.assert_array_equal(seen[2], stage[2:])
 
 
-@pytest.mark.parametrize("step", [2, 5])  # at the end of a phase, and within one
+@pytest.mark.parametrize("step", [2, pytest.param(5, marks=pytest.mark.slow)])  # at the end of a phase, within one
 def test_a_run_that_was_stopped_ends_with_the_same_bits(data, two_stages, tmp_path, step):
-    again = tmp_path / "run"
-    shutil.copytree(two_stages, again)
-    (again / "model.keras").unlink()
-    for path in (again / "checkpoints").iterdir():
-        if int(path.stem.removeprefix("step-")) > step:
-            path.unlink()
-    run(data, again, *TWO_STAGES)
-    assert measured(again) == measured(two_stages)
-    whole, resumed = snapshots(two_stages)[-1], snapshots(again)[-1]
-    assert whole.step == resumed.step == 6 and whole.arrays.keys() == resumed.arrays.keys()
-    for name, value in whole.arrays.items():
-        np.testing.assert_array_equal(value, resumed.arrays[name], err_msg=name)
+    assert_goes_on_to_the_same_end(data, two_stages, tmp_path / "run", step, *TWO_STAGES, "--features", "live")
 
 
+def test_a_head_trained_on_stored_features_is_that_of_the_model_on_images(data, on_features, tmp_path):
+    run(data, tmp_path / "live", *FEATURES, "--features", "live")
+    stored, live = snapshots(on_features), snapshots(tmp_path / "live")
+    assert {name for name in weights(stored[3]) if "seed" not in name} == set(HEAD)
+    for name in HEAD:
+        np.testing.assert_allclose(weights(stored[3])[name], weights(live[3])[name], rtol=1e-4, atol=1e-6)
+    judged = [json.loads((path / "evaluation.json").read_text()) for path in (on_features, tmp_path / "live")]
+    np.testing.assert_allclose(judged[0]["loss"], judged[1]["loss"], rtol=1e-3)
+
+
+@pytest.mark.parametrize("step", [pytest.param(3, marks=pytest.mark.slow), 4])
+def test_a_run_on_stored_features_that_was_stopped_ends_with_the_same_bits(data, on_features, tmp_path, step):
+    assert_goes_on_to_the_same_end(data, on_features, tmp_path / "run", step, *FEATURES)
+
+
+@pytest.mark.slow
 def test_the_first_layer_learns_at_its_share_of_the_rate(data, tmp_path):
     plain = [*TINY, "--epochs", "1", "--batch-size", "58", "--optimizer", "sgd", "--momentum", "0"]
     plain += ["--learning-rate", "0.1", "--checkpoint-steps", "1", "--final", "last"]

@@ -56,8 +56,8 @@ def build_trainer(
     options, strategy = setting.options["fine-tuning"], setting.hardware.strategy
     _freeze(setting, model, phase)
     rate = 1.0 if phase.is_frozen else options.finetune_rate
-    optimizer = build_optimizer(setting.options["optimizer"], setting.parts.batch_size, rate_factor=rate)
     with strategy.scope():
+        optimizer = build_optimizer(setting.options["optimizer"], setting.parts.batch_size, rate_factor=rate)
         compile_model(model, setting.head, optimizer)
     discriminative = options.first_layer_rate < 1 and not phase.is_frozen
     return Trainer(

@@ -2,6 +2,7 @@
 """Trains and evaluates a model: `scripts/train.py --data DIR --run RUN [--config RECIPE]`."""
 
 import contextlib
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,9 @@ def _main(argv: Sequence[str] | None) -> None:
         with native_log.captured():
             rehearsals.find_rate(options, manifest, job.console)
     elif own.dry_run:
+        # Features would take a pass over all images, and stay.
+        unstored = dataclasses.replace(options["fine-tuning"], features="live")
+        job.options = {**options, "fine-tuning": unstored}
         with rehearsals.passing_run(own.run) as run, native_log.captured() as log:
             job.train(run, log)
         job.console.print("dry run: a step was trained, evaluated and saved; what it wrote is removed")

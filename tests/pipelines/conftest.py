@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipelines import shards
+
 
 class Images:
     """Encodes random images; each has other pixels than the one before."""
@@ -125,3 +127,18 @@ def open_split():
         )
 
     return open_split
+
+
+@pytest.fixture
+def folder(tmp_path, images, convert_into, monkeypatch):
+    """43 images of two classes, 30 and 13, in several shards: JPEGs of many sizes, some turned, and PNGs."""
+    monkeypatch.setattr(shards, "SHARD_BYTES", 15_000)
+    for place in range(43):
+        name = "cats" if place < 30 else "dogs"
+        (tmp_path / "in/train" / name).mkdir(parents=True, exist_ok=True)
+        pixels = images.pixels(20 + place % 7, 30 - place % 5)
+        data = images.png(pixels) if place % 3 == 0 else images.jpeg(pixels, 1 + place % 8)
+        (tmp_path / "in/train" / name / f"{place}.jpg").write_bytes(data)
+    manifest = convert_into(tmp_path / "in", tmp_path / "data", hold_out="0")
+    assert len(manifest.splits["train"].shards) > 3 and manifest.oriented > 10
+    return tmp_path / "data"

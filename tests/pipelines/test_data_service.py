@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from base.errors import InputError
-from pipelines import shards
 from pipelines.augment.policy import Policy
 from pipelines.augment.steps import Flip, RandomResizedCrop
 from pipelines.data_service_options import DataServiceOptions
@@ -43,20 +42,6 @@ def service():
     yield address
     for server in (*workers, dispatcher):
         server.stop()
-
-
-@pytest.fixture
-def folder(tmp_path, images, convert_into, monkeypatch):
-    """43 images of two classes in several shards: JPEGs of many sizes, some turned, and PNGs."""
-    monkeypatch.setattr(shards, "SHARD_BYTES", 15_000)
-    for place in range(EXAMPLES):
-        name = "cats" if place < 30 else "dogs"
-        (tmp_path / "in/train" / name).mkdir(parents=True, exist_ok=True)
-        pixels = images.pixels(20 + place % 7, 30 - place % 5)
-        data = images.png(pixels) if place % 3 == 0 else images.jpeg(pixels, 1 + place % 8)
-        (tmp_path / "in/train" / name / f"{place}.jpg").write_bytes(data)
-    convert_into(tmp_path / "in", tmp_path / "data", hold_out="0")
-    return tmp_path / "data"
 
 
 def served(folder, address, policy=None, seed=3):

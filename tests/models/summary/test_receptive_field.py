@@ -65,6 +65,15 @@ def test_squeeze_and_excitation_leaves_the_field_of_the_maps_that_it_weighs():
     assert found["gate"] is Extent.WHOLE and found["weighed"] == found["maps"] == square(3, 1, 0)
 
 
+def test_moving_or_adding_channels_leaves_the_field_of_the_maps():
+    image = keras.Input((32, 32, 3))
+    maps = L.Conv2D(4, 3, name="maps")(keras.ops.take(image, [2, 1, 0], axis=-1))
+    more = keras.ops.pad(maps, [[0, 0], [0, 0], [0, 0], [2, 2]])
+    moved = keras.ops.pad(more, [[0, 0], [0, 1], [0, 0], [0, 0]])
+    found = fields(keras.Model(image, moved), (32, 32, 3))
+    assert [*found.values()] == [square(1, 1, 0), square(3, 1, 0), square(3, 1, 0), Extent.UNKNOWN]
+
+
 @pytest.mark.parametrize(
     ("name", "size", "field"),
     # Araujo, Norris, Sim 2019 (Distill), table of architectures: before the last pooling.

@@ -12,6 +12,7 @@ from base.errors import require
 from models.evaluation import metrics, pictures
 from models.evaluation.bootstrap import Samples, resample
 from models.evaluation.grad_cam import heat_maps
+from models.evaluation.majority import against_majority
 from models.evaluation.page import evaluation_page
 from models.evaluation.paired import differences, mcnemar
 from models.evaluation.report import full_report, worst_mistakes
@@ -63,11 +64,14 @@ def evaluate(
         "data": {"path": str(folder), "fingerprint": manifest.fingerprint},
         "split": asked.split,
         "classes": list(manifest.classes),
+        "warnings": list(manifest.warnings),
         "bootstrap": {"resamples": asked.resamples, "level": asked.level, "seed": asked.seed},
         **full_report(*_columns(seen), manifest.classes, samples, probable=judge.run.is_probable, level=asked.level),
         "tta": _averaged(judge, seen, asked.tta) if asked.tta else None,
         "robustness": views.robustness(judge, seen) if asked.robustness else None,
     }
+    how = {"probable": run.is_probable, "level": asked.level, "seed": asked.seed}
+    report["majority"] = against_majority(report["metrics"], samples[0], seen["label"], manifest.classes, **how)
     report["against"] = [_compared(judge_of(other), report, seen, samples[0], asked) for other in others]
     places = worst_mistakes(*_columns(seen), asked.worst)
     images = judge.images(seen["index"][places]) if len(places) else np.zeros((0, *run.spec.shape), np.uint8)

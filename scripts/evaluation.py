@@ -190,6 +190,6 @@ def _write_predictions(path: Path, judge: Judge, seen: Results) -> None:
     classes = judge.run.classes
     with files.whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["id", "label", "prediction", *(f"score {name}" for name in classes)])
+        writer.writerow(["id", "label", "prediction", *(f"score:{name}" for name in classes)])
         for name, label, scores in zip(judge.ids(seen["index"]), seen["label"], seen["scores"], strict=True):
-            writer.writerow([name, classes[label], classes[scores.argmax()], *scores.tolist()])
+            writer.writerow([name, classes[label], classes[scores.argmax()], *map(str, scores)])

@@ -127,7 +127,7 @@ def test_the_report_has_what_scikit_learn_says_of_the_models_own_predictions(ful
     assert known["value"] == 0.5 and known["beaten"] and known["difference"] == seen["accuracy"] - 0.5
     with (out / "p.csv").open(newline="") as file:
         header, *rows = csv.reader(file)
-    assert header == ["id", "label", "prediction", *(f"score {name}" for name in CLASSES)]
+    assert header == ["id", "label", "prediction", *(f"score:{name}" for name in CLASSES)]
     assert [row[0] for row in rows] == ids
     assert [row[1:3] for row in rows] == [[CLASSES[a], CLASSES[b]] for a, b in zip(label, predicted, strict=True)]
     np.testing.assert_allclose(np.array([row[3:] for row in rows], float), scores, atol=1e-5)

@@ -58,10 +58,11 @@ class SummaryOptions:
         try:
             ModelOptions(model=self.model)
         except InputError:
+            likely = "" if "/" in self.model else likeliest_backbone(self.model, NAMES)
             raise input_error(
                 "Expected MODEL to be a run's folder, a .keras file, cnn, a backbone's name, or file.py:function",
                 model=self.model,
-                do="There is nothing at that path." if "/" in self.model else likeliest_backbone(self.model, NAMES),
+                do=likely if likely.startswith("Did") else "There is nothing at that path.",
             ) from None
 
 

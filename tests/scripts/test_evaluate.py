@@ -290,6 +290,9 @@ def test_a_model_whose_scores_are_no_numbers_is_refused(run, tmp_path, capsys):
     model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
     model.save(copy / "model.keras")
     assert "examples_without=48, of=48" in refused(capsys, copy)
+    image = keras.Input((SIDE, SIDE, 3))
+    keras.Model(image, keras.layers.Dense(1)(keras.layers.Flatten()(image))).save(copy / "model.keras")
+    assert "Expected probabilities" in refused(capsys, copy)
 
 
 def test_draws_of_a_run_without_augmentation_are_refused(other, capsys):

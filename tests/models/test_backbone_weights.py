@@ -56,8 +56,16 @@ def save_legacy(model, path):
                 group[weight.path] = np.array(weight)
 
 
-@pytest.mark.parametrize("form", ["my.weights.h5", "my.keras", "whole.h5", "weights.h5", "inside.keras"])
-@pytest.mark.parametrize("top", [False, True])
+FORMS = ["my.weights.h5", "my.keras", "whole.h5", "weights.h5", "inside.keras"]
+
+
+@pytest.mark.parametrize(
+    ("form", "top"),
+    [
+        *((form, place % 2 == 1) for place, form in enumerate(FORMS)),
+        *(pytest.param(form, place % 2 == 0, marks=pytest.mark.slow) for place, form in enumerate(FORMS)),
+    ],
+)
 def test_every_form_of_file_with_and_without_a_top_gives_the_backbone_its_weights(
     form, top, narrow, backbone, tmp_path
 ):
@@ -103,6 +111,7 @@ def test_a_model_trained_here_gives_its_backbone_to_one_for_other_classes_and_si
         np.testing.assert_array_equal(own, its)
 
 
+@pytest.mark.slow
 def test_the_published_statistics_of_efficientnet_are_read_as_deviations(tmp_path):
     # The published file has standard deviations where its normalisation takes variances.
     path, deviation = tmp_path / "b0.weights.h5", np.array([0.229, 0.224, 0.225])

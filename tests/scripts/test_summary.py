@@ -169,7 +169,7 @@ def test_pictures_are_written_of_each_block_and_of_the_filters(run, image, tmp_p
         (["unfinished"], "model.keras"),
         (["broken.keras", "--filters", "4"], "filters"),
         (["cnn", "--classes", "1"], "--classes"),
-        (["cnn", "--blocks", "9"], "--blocks"),
+        (["cnn", "--image-size", "4", "--blocks", "4"], "--blocks"),
         (["cnn", "--activations", "photo.jpg"], "--out"),
         (["cnn", "--activations", "absent.jpg", "--out", "new"], "absent.jpg"),
         (["cnn", "--activations", "broken.keras", "--out", "new"], "broken.keras"),

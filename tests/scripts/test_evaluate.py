@@ -154,6 +154,7 @@ def test_flipped_views_are_averaged(full, scores_of, examples):
     assert report["tta"]["metrics"]["log_loss"] > report["metrics"]["log_loss"]  # it is sides that count
 
 
+@pytest.mark.slow
 def test_views_are_drawn_from_the_runs_own_augmentation_without_its_mixing(run, scores_of, examples, tmp_path, capsys):
     images, label, _ = examples
     (tmp_path / "evaluation-test.html").write_text("of another time")

@@ -86,8 +86,8 @@ def test_a_new_model_is_counted_as_train_would_build_it(data, tmp_path, capsys):
         # torchvision's table of models: 15.47 GFLOPS, a multiply-add being one, less those of its three dense layers;
         # fields: Araujo, Norris, Sim 2019 (Distill).
         (["VGG16"], 224, 15.47e9 - 123.6e6, 212),
-        (["MobileNetV2"], 224, 300e6, 491),  # Sandler et al. 2018, table 4
-        (["ResNet50", "--batch-size", "8"], 224, 3.8e9, 483),  # He et al. 2015, table 1
+        pytest.param(["MobileNetV2"], 224, 300e6, 491, marks=pytest.mark.slow),  # Sandler et al. 2018, table 4
+        pytest.param(["ResNet50"], 224, 3.8e9, 483, marks=pytest.mark.slow),  # He et al. 2015, table 1
         (["resnet-20"], 32, 40.6e6, 81),  # by hand: 3 + 6 x 2, + 2 + 5 x 4, + 4 + 5 x 8
     ],
 )

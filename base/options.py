@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from jsonargparse import ActionYesNo, ArgumentParser
 
-from base.errors import InputError, input_error, nearest
+from base.errors import InputError, input_error, nearest, require
 
 
 def option(default: Any = dataclasses.MISSING, help: str = "", *, neutral: bool = False) -> Any:
@@ -52,7 +52,7 @@ def parse(
     known = _fields(groups)
     _check_names(argv, known, positional)
     try:
-        values = parser.parse_args(argv).as_dict()
+        values = parser.parse_args(argv if "config" in known else _with_recipes(argv, groups)).as_dict()
     except argparse.ArgumentError as error:
         raise _one_line(error) from None
     for name, field in known.items():
@@ -97,7 +97,7 @@ def neutral_names(groups: Iterable[Any]) -> set[str]:
 
 def to_yaml(values: dict[str, Any]) -> str:
     """`values` as a recipe, in the order given."""
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -106,8 +106,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         InputError: No such file, no YAML, or no mapping.
     """
+    return _read(path, yaml.SafeLoader)
+
+
+def _read(path: Path, loader: type) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        values = yaml.load(Path(path).read_text(encoding="utf-8"), loader)
     except (OSError, UnicodeDecodeError) as error:
         raise input_error(f"Expected a readable recipe at {path}", error=str(error)) from None
     except yaml.YAMLError as error:
@@ -173,6 +177,63 @@ def _check_names(argv: Sequence[str], known: dict[str, Any], positional: Sequenc
             for key in read_yaml(Path(path)):
                 if key not in known:
                     raise input_error(f"Expected an option's name in {path}", key=key, do=nearest(key, known))
+
+
+def _with_recipes(argv: Sequence[str], groups: dict[str, type]) -> list[str]:
+    """`argv` with recipes in place of their paths, in which values are what the options take.
+
+    YAML reads `0.3`, `no` and `1:4` as numbers and as a truth value, where an option of text means what stands there;
+    and a single value may stand where a list is wanted.
+    """
+    kinds = {name: kind for cls in groups.values() for name, kind in typing.get_type_hints(cls).items()}
+    replaced: list[str] = []
+    rest = iter(argv)
+    for argument in rest:
+        flag, equals, path = argument.partition("=")
+        if flag != "--config":
+            replaced.append(argument)
+            continue
+        path = Path(path if equals else next(rest))
+        texts = _read(path, yaml.BaseLoader)
+        values = {
+            name: _as_wanted(name, value, texts.get(name, value), kinds[name])
+            for name, value in read_yaml(path).items()
+        }
+        replaced.append(f"--config={to_yaml(values)}")
+    return replaced
+
+
+def _as_wanted(name: str, value: Any, text: Any, kind: Any) -> Any:
+    """A recipe's value as an option of this type takes it; `text`: the same with every scalar as it stands there."""
+    if value is None:
+        shown = getattr(kind, "__name__", kind)
+        optional = type(None) in typing.get_args(kind)
+        require(optional, f"Expected --{_hyphens(name)} of type {shown}", **{name: None}, do="See --help.")
+        return None
+    if typing.get_origin(kind) is tuple:
+        item = typing.get_args(kind)[0]
+        pairs = zip(value, text, strict=True) if isinstance(value, list) else [(value, text)]
+        return [_as_wanted(name, one, its_text, item) for one, its_text in pairs]
+    return _Quoted(text) if _is_text(kind) and isinstance(text, str) else value
+
+
+def _is_text(kind: Any) -> bool:
+    if typing.get_origin(kind) is typing.Literal:
+        return all(isinstance(choice, str) for choice in typing.get_args(kind))
+    return kind in (str, type(None)) or (bool(typing.get_args(kind)) and all(map(_is_text, typing.get_args(kind))))
+
+
+class _Quoted(str):
+    """Stands in quotes in YAML, so that whoever reads it takes it for text."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Knows `_Quoted`."""
+
+
+_Dumper.add_representer(
+    _Quoted, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style='"')
+)
 
 
 def _one_line(error: argparse.ArgumentError) -> InputError:

@@ -6,6 +6,7 @@ import itertools
 import os
 import re
 import socket
+import sys
 import traceback
 import zipfile
 from collections import Counter
@@ -51,8 +52,11 @@ def imagenet_weights(name: str, build: Callable[[], keras.Model]) -> list[np.nda
     """
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_TIMEOUT)
+    # Keras says on standard output how far it is; where that is no terminal it may be a table of predictions.
+    aside = contextlib.nullcontext() if sys.stdout.isatty() else contextlib.redirect_stdout(sys.stderr)
     try:
-        return build().get_weights()
+        with aside:
+            return build().get_weights()
     except Exception as error:
         url, place = _wanted(error)
         if url is None:

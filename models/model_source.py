@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 from base.errors import input_error, nearest, require
 from base.options import read_yaml
+from models.export.metadata import read_metadata
 from models.imagenet import imagenet_classes
 
+_OF_IMAGES = ("image_size", "channels", "fit", "stored_as")
 FORMS = "a run's folder, a .keras file, a SavedModel's folder"
 
 
@@ -78,7 +80,8 @@ def _found(model: str, backbones: Collection[str]) -> ModelSource:
             return ModelSource(name=model, kind="backbone", classes=imagenet_classes())
         or_name = " or a backbone's name" if known else ""
         alike = next((name for name in known if name.lower() == model.lower()), model)
-        do = nearest(alike, known) if known and "/" not in model else "There is nothing at that path."
+        likely = nearest(alike, known) if known and "/" not in model else ""
+        do = likely if likely.startswith("Did") else "There is nothing at that path."
         raise input_error(f"Expected MODEL to be {FORMS}{or_name}", model=model, do=do)
     if (path / "saved_model.pb").is_file():
         return _with_run(ModelSource(name=model, kind="saved_model", path=path), path.parent)
@@ -94,7 +97,7 @@ def _with_run(source: ModelSource, folder: Path) -> ModelSource:
     """`source` with what the run in whose folder it lies says of it."""
     config, environment = folder / "config.yaml", folder / "environment.json"
     if not (config.is_file() and environment.is_file()):
-        return source
+        return _as_exported(source)
     chosen = read_yaml(config)
     try:
         known: dict[str, Any] = json.loads(environment.read_text(encoding="utf-8"))
@@ -111,3 +114,13 @@ def _with_run(source: ModelSource, folder: Path) -> ModelSource:
     except (OSError, ValueError, KeyError, TypeError) as error:
         expected = f"Expected a run's config.yaml and environment.json in {folder}"
         raise input_error(expected, error=repr(error), do="Give the .keras file alone, in another folder.") from None
+
+
+def _as_exported(source: ModelSource) -> ModelSource:
+    """`source` with what `export.py` has attached to it."""
+    known = read_metadata(source.path)
+    if known is None:
+        return source
+    # The images' size and form are what a SavedModel sees to itself.
+    images = {} if source.kind == "saved_model" else {name: known.get(name) for name in _OF_IMAGES}
+    return dataclasses.replace(source, classes=tuple(map(str, known["classes"])), **images)

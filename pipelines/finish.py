@@ -91,6 +91,7 @@ def finish(
         splits=named,
         made_by=made_by,
         files=tuple(sorted([FILE_NAME, *(path.name for path in place.dataset.iterdir())])),
+        warnings=plan.warnings,
     )
     write_json(place.dataset / FILE_NAME, manifest.to_json())
     place.publish()

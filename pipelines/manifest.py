@@ -48,6 +48,7 @@ class Manifest:
     splits: dict[str, Split]
     made_by: dict[str, Any]  # the options of the command that made it
     files: tuple[str, ...]  # every file of the folder, this manifest included
+    warnings: tuple[str, ...] = ()  # on its splits: sentences that whoever judges a model by them must know
 
     @property
     def fingerprint(self) -> str:
@@ -128,4 +129,5 @@ def _from_json(content: dict[str, Any]) -> Manifest:
         splits=splits,
         made_by=content["made_by"],
         files=tuple(content["files"]),
+        warnings=tuple(content.get("warnings", ())),  # data sets of before have none
     )

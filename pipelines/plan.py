@@ -20,6 +20,7 @@ class Plan:
     splits: dict[str, np.ndarray]  # name -> int64 places, none empty, in the order in which they are to stand
     left_out: np.ndarray  # int64 places that --balance leaves out, ascending
     notes: tuple[str, ...]  # sentences for the user; the source's own among them
+    warnings: tuple[str, ...]  # those that whoever judges a model by these splits must know, too
 
 
 def plan_splits(source: Source, options: SourceOptions) -> Plan:
@@ -43,14 +44,14 @@ def plan_splits(source: Source, options: SourceOptions) -> Plan:
     splits, left_out = shuffle(splits, hashes), np.zeros(0, np.int64)
     notes = [*source.notes, _origin(own, splits, options, groups is not None)]
     notes += _missing(own, splits, options)
-    if groups is not None:
-        notes += _divided(groups, splits)
+    warnings = _divided(source, groups, splits)
+    notes += warnings
     if options.balance == "undersample":
         splits, left_out = undersample(splits, source.labels, hashes)
         notes.append(f"--balance undersample leaves {len(left_out):,} images out")
     for name, places in splits.items():
         notes += _absent(source, name, places)
-    return Plan(splits=splits, left_out=left_out, notes=tuple(notes))
+    return Plan(splits=splits, left_out=left_out, notes=tuple(notes), warnings=tuple(warnings))
 
 
 def _own(source: Source, options: SourceOptions) -> dict[str, np.ndarray] | None:
@@ -135,11 +136,30 @@ def _missing(
     return [f"too few images for {name}: there is none" for name in sorted(wanted - splits.keys())]
 
 
-def _divided(groups: np.ndarray, splits: Mapping[str, np.ndarray]) -> list[str]:
-    """A sentence where the source's own splits divide groups."""
+def _divided(source: Source, groups: np.ndarray | None, splits: Mapping[str, np.ndarray]) -> list[str]:
+    """A sentence where the source's own splits divide groups, or any splits what looks like groups."""
+    if groups is not None:
+        count = _in_several(groups, splits)
+        return [f"{count:,} groups have images in more than one of its own splits"] if count else []
+    if source.likely_groups is None:
+        return []
+    name, values = source.likely_groups
+    known = np.flatnonzero([value != "" for value in values])
+    numbers = np.full(len(values), -1)
+    numbers[known] = np.unique(np.array(values, dtype=object)[known], return_inverse=True)[1]
+    known_splits = {split: places[numbers[places] >= 0] for split, places in splits.items()}
+    count = _in_several(numbers, known_splits)
+    sentence = (
+        f"{count:,} of the {numbers.max() + 1:,} values of column {name!r} have images in more than one split: if "
+        f"those of one are alike, models are judged better than they are; --group-column {name} keeps them together"
+    )
+    return [sentence] if count else []
+
+
+def _in_several(groups: np.ndarray, splits: Mapping[str, np.ndarray]) -> int:
+    """How many groups, int `[N]`, have images in more than one split."""
     pairs = np.concatenate([np.unique(groups[places]) for places in splits.values()])
-    count = int((np.bincount(pairs) > 1).sum())
-    return [f"{count:,} groups have images in more than one of its own splits"] if count else []
+    return int((np.bincount(pairs) > 1).sum())
 
 
 def _absent(source: Source, name: str, places: np.ndarray) -> list[str]:

@@ -53,19 +53,26 @@ def _main(argv: Sequence[str] | None) -> None:
 
 def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     """What is said of a report on the console."""
-    from models.evaluation.page import rows_of
+    from models.evaluation.page import TITLES
 
+    for warning in report["warnings"]:
+        yield f"warning: {warning}"
     yield f"{report['run']['name']} on {report['split']}: {report['examples']:,} examples"
     level = f"{100 * report['bootstrap']['level']:g} %"
-    for place, (title, value, interval) in enumerate(rows_of(report)):
-        within = f"  {interval[0]:.4f} to {interval[1]:.4f}" if interval else ""
-        yield f"  {title:<39}{_number(value)}{within}{f' ({level})' if within and place == 0 else ''}"
-    yield f"  {'accuracy of always saying one class':<39}{_number(report['majority']['accuracy'])}"
+    majority = report["majority"]
+    always = f"always {majority['class']}"
+    yield f"  {'':<39}{'':8}  {level:<16}  {always}"
+    for name, title in TITLES.items():
+        if name in report["metrics"]:
+            interval, known = report["intervals"].get(name), majority["metrics"].get(name)
+            within = f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else ""
+            said = known and f"{known['value']:.4f}, {'beaten' if known['beaten'] else 'not beaten'}"
+            yield f"  {title:<39}{_number(report['metrics'][name]):>8}  {within:<16}  {said or ''}".rstrip()
     if report["calibration"]:
-        yield f"  {'calibration error (ECE)':<39}{_number(report['calibration']['ece'])}"
+        yield f"  {'calibration error (ECE)':<39}{_number(report['calibration']['ece']):>8}"
     if report["tta"]:
         averaged = report["tta"]["metrics"]["accuracy"]
-        yield f"  {'accuracy, mean of ' + str(report['tta']['views']) + ' views':<39}{_number(averaged)}"
+        yield f"  {'accuracy, mean of ' + str(report['tta']['views']) + ' views':<39}{_number(averaged):>8}"
     for other in report["against"]:
         row, test = other["differences"]["accuracy"], other["mcnemar"]
         low, high = row["interval"]
@@ -78,7 +85,7 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _number(value: float | None) -> str:
-    return "  none" if value is None else f"{value:.4f}"
+    return "none" if value is None else f"{value:.4f}"
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ class Outputs:
                 self._overwrite or not path.exists(),
                 "Expected to write a new file",
                 exists=str(path),
-                do="Choose another --predictions." if path == self.predictions else "Choose another --out.",
+                do=f"Choose another {'--predictions' if path == self.predictions else '--out'}, or add --overwrite.",
             )
 
     def written(self) -> dict[str, Path]:

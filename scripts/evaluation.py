@@ -12,6 +12,7 @@ from base.errors import require
 from models.evaluation import metrics, pictures
 from models.evaluation.bootstrap import Samples, resample
 from models.evaluation.grad_cam import heat_maps
+from models.evaluation.majority import against_majority
 from models.evaluation.page import evaluation_page
 from models.evaluation.paired import differences, mcnemar
 from models.evaluation.report import full_report, worst_mistakes
@@ -63,11 +64,14 @@ def evaluate(
         "data": {"path": str(folder), "fingerprint": manifest.fingerprint},
         "split": asked.split,
         "classes": list(manifest.classes),
+        "warnings": list(manifest.warnings),
         "bootstrap": {"resamples": asked.resamples, "level": asked.level, "seed": asked.seed},
         **full_report(*_columns(seen), manifest.classes, samples, probable=judge.run.is_probable, level=asked.level),
         "tta": _averaged(judge, seen, asked.tta) if asked.tta else None,
         "robustness": views.robustness(judge, seen) if asked.robustness else None,
     }
+    how = {"probable": run.is_probable, "level": asked.level, "seed": asked.seed}
+    report["majority"] = against_majority(report["metrics"], samples[0], seen["label"], manifest.classes, **how)
     report["against"] = [_compared(judge_of(other), report, seen, samples[0], asked) for other in others]
     places = worst_mistakes(*_columns(seen), asked.worst)
     images = judge.images(seen["index"][places]) if len(places) else np.zeros((0, *run.spec.shape), np.uint8)
@@ -186,6 +190,6 @@ def _write_predictions(path: Path, judge: Judge, seen: Results) -> None:
     classes = judge.run.classes
     with files.whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["id", "label", "prediction", *(f"score {name}" for name in classes)])
+        writer.writerow(["id", "label", "prediction", *(f"score:{name}" for name in classes)])
         for name, label, scores in zip(judge.ids(seen["index"]), seen["label"], seen["scores"], strict=True):
-            writer.writerow([name, classes[label], classes[scores.argmax()], *scores.tolist()])
+            writer.writerow([name, classes[label], classes[scores.argmax()], *map(str, scores)])

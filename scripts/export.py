@@ -2,7 +2,6 @@
 """A trained model for use elsewhere: `scripts/export.py RUN --format keras|saved_model|tflite|onnx --out PATH`."""
 
 import dataclasses
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -12,9 +11,8 @@ from typing import Literal
 from base import command, native_log
 from base.errors import require
 from base.options import option, parse
-from models.training.run_directory import RunDirectory
-from pipelines.input_options import InputSpec
 from pipelines.manifest import read_manifest
+from scripts.judged_run import open_run
 
 _SUFFIXES = {"keras": ".keras", "tflite": ".tflite", "onnx": ".onnx", "saved_model": ""}
 
@@ -66,27 +64,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> None:
     asked: ExportOptions = parse("export.py", DESCRIPTION, GROUPS, argv, positional=("run",))["export"]
-    run = RunDirectory(Path(asked.run))
-    require(run.config.is_file(), "Expected a run's folder, with its config.yaml", run=asked.run)
-    require(run.model.is_file(), "Expected a finished run, with its model.keras", run=asked.run)
-    chosen = run.chosen()
-    folder = Path(asked.data or chosen["data"])
+    run = open_run(Path(asked.run))
+    folder = Path(asked.data or run.data)
     manifest = read_manifest(folder)
-    classes = tuple(json.loads(run.environment.read_text(encoding="utf-8"))["classes"])
-    require(
-        manifest.classes == classes,
-        f"Expected a data set of the run's classes {list(classes)}",
-        data=str(folder),
-        classes=list(manifest.classes),
-    )
-    spec = InputSpec(image_size=chosen["image_size"], channels=chosen["channels"], fit=chosen["fit"])
+    run.require_classes(manifest.classes, str(folder))
     split = asked.split or next((name for name in ("test", "validation") if name in manifest.splits), "train")
-    manifest.split(split, folder)
+    for name in (split, "train") if asked.precision == "int8" else (split,):
+        examples = manifest.split(name, folder).examples
+        require(examples > 0, f"Expected examples in split {name!r} of {folder}", examples=0)
     with native_log.captured():
         # TensorFlow takes seconds to import, and what could be refused without it has been.
         from scripts.exporting import export
 
-        comparison = export(asked, run, chosen["model"], (folder, manifest, split), spec)
+        comparison = export(asked, run, (folder, manifest, split))
     out = Path(asked.out)
     size = sum(path.stat().st_size for path in out.rglob("*")) if out.is_dir() else out.stat().st_size
     print(f"{asked.format}, {asked.precision}, on {split}: {comparison.describe()}")

@@ -17,8 +17,6 @@ from models.export.metadata import Metadata
 from models.export.onnx import run_onnx, write_onnx
 from models.export.saved_model import run_saved_model, write_saved_model
 from models.export.tflite import run_tflite, write_tflite
-from models.own_model import own_classes
-from models.training.run_directory import RunDirectory
 from pipelines.decode import decode
 from pipelines.exif_in_graph import orientation_of
 from pipelines.input_options import InputSpec
@@ -26,36 +24,39 @@ from pipelines.manifest import Manifest
 from pipelines.parts import Parts
 from pipelines.reader_options import ReaderOptions
 from scripts.feeds import Data
+from scripts.judged_run import JudgedRun
 
 
-def export(asked: Any, run: RunDirectory, which: str, data: tuple[Path, Manifest, str], spec: InputSpec) -> Comparison:
+def export(asked: Any, run: JudgedRun, data: tuple[Path, Manifest, str]) -> Comparison:
     """Writes a run's model in another format, and compares; only what is equal gets its name.
 
     Args:
         asked: `ExportOptions`.
-        run: Finished.
-        which: Its --model.
-        data: Folder, manifest and split of the images to compare on.
-        spec: Of the run.
+        run: Whose model.
+        data: Folder, manifest and split of the images to compare on; of the run's classes.
 
     Raises:
-        InputError: A model that the format can't express, or that differs; files that can't be read; a runtime that is
-            not installed.
+        InputError: A model that can't be loaded, does not give what the run's head does, differs, or that the format
+            can't express; files that can't be read; a runtime that is not installed.
     """
-    folder, manifest, split = data
-    own = own_classes(which) if Path(which.rpartition(":")[0]).is_file() else {}
-    trained = keras.models.load_model(run.model, compile=False, custom_objects=own)
+    (folder, manifest, split), spec = data, run.spec
+    trained = run.load_model()
     model = in_float32(trained, spec.shape)
     images = _images(folder, manifest, split, spec, asked.images)
     metadata = Metadata(
-        classes=manifest.classes,
+        classes=run.classes,
         image_size=spec.image_size,
         channels=spec.channels,
         fit=spec.fit,
-        about={"run": run.path.name, "precision": asked.precision, "data_fingerprint": manifest.fingerprint},
+        about={
+            "stored_as": run.stored_as,
+            "run": run.name,
+            "precision": asked.precision,
+            "data_fingerprint": manifest.fingerprint,
+        },
     )
     calibration = _images(folder, manifest, "train", spec, asked.calibration) if asked.precision == "int8" else None
-    write, read = _ways(asked, run, model, spec, own, calibration)
+    write, read = _ways(asked, run, model, calibration)
     out = Path(asked.out)
     unproven = out.with_name(f".{os.getpid()}.tmp.{out.name}")
     try:
@@ -71,18 +72,18 @@ def export(asked: Any, run: RunDirectory, which: str, data: tuple[Path, Manifest
 
 
 def _ways(
-    asked: Any, run: RunDirectory, model: keras.Model, spec: InputSpec, own: dict[str, type], calibration: Any
+    asked: Any, run: JudgedRun, model: keras.Model, calibration: np.ndarray | None
 ) -> tuple[Callable[[Metadata, Path], None], Callable[[Path, np.ndarray], np.ndarray]]:
     """How a format is written, and how it is run."""
     if asked.format == "keras":
-        return (lambda metadata, out: write_keras(run.model, metadata, out)), (
-            lambda out, images: run_keras(out, images, own)
+        return (lambda metadata, out: write_keras(run.directory.model, metadata, out)), (
+            lambda out, images: run_keras(out, images, run.own_classes())
         )
     if asked.format == "onnx":
         return (lambda metadata, out: write_onnx(model, metadata, out)), run_onnx
     if asked.format == "tflite":
         return (lambda metadata, out: write_tflite(model, metadata, out, asked.precision, calibration)), run_tflite
-    return (lambda metadata, out: write_saved_model(model, _decoder(spec), metadata, out)), _run_on_files
+    return (lambda metadata, out: write_saved_model(model, _decoder(run.spec), metadata, out)), _run_on_files
 
 
 def _decoder(spec: InputSpec) -> Callable[[tf.Tensor], tf.Tensor]:

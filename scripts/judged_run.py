@@ -34,6 +34,7 @@ class JudgedRun:
         classes: Their names, in the order of the scores.
         data: The data set that it was trained on, as it was named then.
         spec: Size, channels and fit of the model's images.
+        stored_as: The form of the images that it was trained on, as the data set says it; None: the run does not say.
         options: Title -> instance, of `train.py`'s groups but for its own.
     """
 
@@ -41,6 +42,7 @@ class JudgedRun:
     classes: tuple[str, ...]
     data: str
     spec: InputSpec
+    stored_as: dict[str, Any] | None
     options: dict[str, Any]
 
     @property
@@ -85,11 +87,7 @@ class JudgedRun:
         import keras
 
         path = self.directory.model
-        own = {}
-        if self.options["model"].is_own:
-            from models.own_model import own_classes
-
-            own = own_classes(self.options["model"].model)
+        own = self.own_classes()
         try:
             model = keras.models.load_model(path, custom_objects=own, compile=False)
         except Exception as error:  # whatever its layers raise
@@ -97,6 +95,16 @@ class JudgedRun:
             raise input_error(f"Expected a model that Keras can load at {path}", error=reason) from None
         self._require_outputs(model)
         return model
+
+    def own_classes(self) -> dict[str, type]:
+        """Name -> class, of those in the user's own file that built the model, where there is one."""
+        which = self.options["model"]
+        # The file may have gone since: Keras then says which class it lacks.
+        if not (which.is_own and Path(which.model.rpartition(":")[0]).is_file()):
+            return {}
+        from models.own_model import own_classes
+
+        return own_classes(which.model)
 
     def _require_outputs(self, model: "keras.Model") -> None:
         import numpy as np
@@ -137,9 +145,10 @@ def open_run(path: Path) -> JudgedRun:
         do="The command that trained it goes on with it.",
     )
     options = parse("config.yaml", "", recipe_groups(NoOptions), ["--config", str(directory.config)])
-    classes = None
+    known, classes = {}, None
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        classes = tuple(json.loads(directory.environment.read_text(encoding="utf-8"))["classes"])
+        known = json.loads(directory.environment.read_text(encoding="utf-8"))
+        classes = tuple(known["classes"])
     require(classes is not None, "Expected the run's classes in its environment.json", run=str(path))
     size, channels = options["input"].image_size, options["input"].channels
     require(size is not None and channels is not None, f"Expected image_size and channels in {directory.config}")
@@ -148,5 +157,6 @@ def open_run(path: Path) -> JudgedRun:
         classes=classes,
         data=str(options["of the run"].data),
         spec=InputSpec(image_size=size, channels=channels, fit=options["input"].fit),
+        stored_as=known.get("stored_as"),
         options=options,
     )

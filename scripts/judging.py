@@ -23,6 +23,8 @@ from scripts.judged_run import JudgedRun
 Batch = dict[str, tf.Tensor]
 Results = dict[str, np.ndarray]
 
+_ROUNDING = 1e-2  # of a sum of probabilities; bfloat16 has eight bits
+
 
 class Judge:
     """Judges one run on one split.
@@ -65,7 +67,7 @@ class Judge:
         """`loss` float32 `[N]`, `scores` float32 `[N, K]`, `label` int32 `[N]`, `index` int64 `[N]`, in order.
 
         Raises:
-            InputError: Scores that are no numbers.
+            InputError: Scores that are no numbers, or no probabilities where the run's head gives such.
         """
         return self._judged("as they are", lambda batch: batch)
 
@@ -129,4 +131,13 @@ class Judge:
             examples_without=int((~good).sum()),
             of=len(good),
         )
+        if self.run.is_probable:
+            sums = results["scores"].sum(axis=1)
+            good = (results["scores"] >= 0).all(axis=1) & (abs(sums - 1) < _ROUNDING)
+            require(
+                bool(good.all()),
+                f"Expected probabilities of {self.run.directory.model}, as --head {self.run.head.name} of the run says",
+                examples_without=int((~good).sum()),
+                of=len(good),
+            )
         return results

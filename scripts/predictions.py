@@ -50,7 +50,8 @@ def chosen_columns(text: str, classes: Sequence[str]) -> dict[str, Column]:
     Raises:
         InputError: No such form, a name twice, an unknown class.
     """
-    parts = [part.strip().partition("=") for part in text.split(",")]
+    # As in CSV, quotes are for a class with a comma in its name.
+    parts = [part.strip().partition("=") for part in next(csv.reader([text], skipinitialspace=True), [""])]
     if len(parts) == 2 and not any(equals for _, equals, _ in parts):
         require(
             len(classes) == 2,

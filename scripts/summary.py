@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""A model in numbers, layer by layer: `scripts/summary.py RUN | FILE.keras | cnn | path/to/file.py:function`."""
+"""A model in numbers, layer by layer: `scripts/summary.py RUN | FILE.keras | cnn | VGG16 | file.py:function`."""
 
 import dataclasses
 import json
@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from base import command, native_log
-from base.errors import InputError, input_error, nearest, require
+from base.errors import InputError, input_error, require
 from base.options import given, option, parse
+from models.backbone_table import likeliest_backbone
 from models.model_options import NAMES, ModelOptions
 from scripts.train_options import recipe_groups
 
@@ -24,8 +25,8 @@ class SummaryOptions:
     """Which model, and what of it."""
 
     model: str = option(
-        help="a run's folder, a .keras file, cnn, or path/to/file.py:function; the last two are built with the options "
-        "below, as train.py would"
+        help="a run's folder, a .keras file, cnn, a backbone's name, or path/to/file.py:function; the last three are "
+        "built with the options below, as train.py would, a backbone for images of its usual size"
     )
     data: str | None = option(None, "of a new model: a dataset folder, for the number of classes and the image size")
     classes: int | None = option(None, "of a new model: how many, 10 by default")
@@ -57,10 +58,11 @@ class SummaryOptions:
         try:
             ModelOptions(model=self.model)
         except InputError:
+            likely = "" if "/" in self.model else likeliest_backbone(self.model, NAMES)
             raise input_error(
-                "Expected MODEL to be a run's folder, a .keras file, cnn, or path/to/file.py:function",
+                "Expected MODEL to be a run's folder, a .keras file, cnn, a backbone's name, or file.py:function",
                 model=self.model,
-                do="There is nothing at that path." if "/" in self.model else nearest(self.model, NAMES),
+                do=likely if likely.startswith("Did") else "There is nothing at that path.",
             ) from None
 
 

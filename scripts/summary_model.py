@@ -8,6 +8,9 @@ from typing import Any
 import keras
 
 from base.errors import input_error, require
+from models.backbone_options import BackboneOptions
+from models.backbone_table import BACKBONES
+from models.backbones import build_backbone_model
 from models.cnn import build_cnn
 from models.heads import head_for
 from models.model_options import ModelOptions
@@ -18,6 +21,7 @@ from pipelines.input_options import DEFAULT_IMAGE_SIZE, Fit, InputOptions, Input
 from pipelines.manifest import read_manifest
 
 _CLASSES = 10  # of a new model, when nothing is said
+_SMALL_IMAGES = 32  # residual networks for small images, in their papers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -102,11 +106,14 @@ def _new(options: dict[str, Any]) -> Subject:
     """As train.py would build it, in front of any training."""
     asked, hardware = options["summary"], options["hardware"]
     which = ModelOptions(model=asked.model)
-    count, spec = _classes_and_spec(asked, options["input"])
+    count, spec = _classes_and_spec(asked, options["input"], _usual_size(which))
     head = head_for(options["head"], count)
     keras.config.set_dtype_policy("float32" if hardware.precision == "auto" else hardware.precision)
     if which.is_own:
         model = build_own_model(which.model, spec.shape, head)
+    elif which.is_backbone:
+        backbone = _needed(options["backbone"], drawn=asked.activations is not None)
+        model = build_backbone_model(which.model, backbone, spec.shape, head)
     else:
         model = build_cnn(options["cnn"], spec.shape, head)
     batch_size = options["training"].batch_size
@@ -120,9 +127,21 @@ def _new(options: dict[str, Any]) -> Subject:
     )
 
 
-def _classes_and_spec(asked: Any, options: InputOptions) -> tuple[int, InputSpec]:
+def _needed(options: BackboneOptions, *, drawn: bool) -> BackboneOptions:
+    """Counting takes no weights: none are fetched unless they are asked for, or their feature maps are to be drawn."""
+    return options if drawn or options.weights != "auto" else dataclasses.replace(options, weights="none")
+
+
+def _usual_size(which: ModelOptions) -> int:
+    """Height and width that papers count the model at, where no data set says another."""
+    if not which.is_backbone:
+        return DEFAULT_IMAGE_SIZE
+    return BACKBONES[which.model].size if which.model in BACKBONES else _SMALL_IMAGES
+
+
+def _classes_and_spec(asked: Any, options: InputOptions, usual: int) -> tuple[int, InputSpec]:
     if asked.data is None:
-        size = options.image_size or DEFAULT_IMAGE_SIZE
+        size = options.image_size or usual
         return asked.classes or _CLASSES, resolve(options, (size, size), channels=3)
     if asked.classes is not None:
         raise input_error("Expected --data or --classes, not both", data=asked.data, classes=asked.classes)

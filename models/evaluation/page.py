@@ -10,7 +10,7 @@ _TEMPLATE = Path(__file__).parent / "evaluation.html.jinja"
 _MOST_CELLS = 20  # classes up to which the confusion matrix is shown whole
 _CONFUSIONS = 30
 
-_TITLES = {
+TITLES = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
     "top_2_accuracy": "one of the two best is right",
@@ -27,7 +27,7 @@ _TITLES = {
 def rows_of(report: Mapping[str, Any]) -> list[tuple[str, float | None, Sequence[float] | None]]:
     """(title, value, interval) of `metrics` and `intervals`, in the order in which they are read."""
     values, intervals = report["metrics"], report.get("intervals", {})
-    return [(title, values[name], intervals.get(name)) for name, title in _TITLES.items() if name in values]
+    return [(title, values[name], intervals.get(name)) for name, title in TITLES.items() if name in values]
 
 
 def confusions(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> list[tuple[str, str, int]]:
@@ -55,7 +55,7 @@ def evaluation_page(
     return render(
         _TEMPLATE,
         report=report,
-        titles=_TITLES,
+        titles=TITLES,
         rows=rows_of(report),
         averaged={title: value for title, value, _ in rows_of(report["tta"])} if report["tta"] else {},
         pictures=pictures,

@@ -34,15 +34,13 @@ def full_report(
         level: Of the intervals.
 
     Returns:
-        `examples`; `metrics` and `intervals` by name; `majority`: the most frequent `class`, and the `accuracy` of
-        always saying it; `per_class`: name -> its metrics and `intervals`; `calibration` (None where scores are not
-        probable); `confusion_matrix` (row: true class, column: predicted class); `notes`: sentences on what has no
-        meaning here.
+        `examples`; `metrics` and `intervals` by name; `per_class`: name -> its metrics and `intervals`; `calibration`
+        (None where scores are not probable); `confusion_matrix` (row: true class, column: predicted class); `notes`:
+        sentences on what has no meaning here.
     """
     each = metrics.per_class(scores, label)
     overall = metrics.overall(scores, label, loss, probable=probable)
     diagram = reliability(scores, label) if probable else None
-    most = int(np.argmax(each["examples"]))
     notes = metrics.undefined(each, classes)
     if not probable:
         notes.append("Scores are no probabilities: no log loss and no calibration")
@@ -54,7 +52,6 @@ def full_report(
         "examples": len(label),
         "metrics": overall,
         "intervals": {name: interval(values, level) for name, values in samples[0].items()},
-        "majority": {"class": classes[most], "accuracy": each["examples"][most] / len(label)},
         "per_class": {
             name: {
                 **{metric: values[place] for metric, values in each.items()},

@@ -1,5 +1,6 @@
 """What a model needs to be understood where its run is not: labels, the images that it takes. Free of TensorFlow."""
 
+import contextlib
 import dataclasses
 import json
 import zipfile
@@ -8,11 +9,12 @@ from typing import Any
 
 # A .keras file has a metadata.json of its own.
 LABELS, ABOUT = "labels.txt", "about.json"
+EXTRA = "assets.extra"  # of a SavedModel: the folder that TensorFlow leaves to others
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """Of an exported model.
+    """Of an exported model; `read_metadata` reads it back.
 
     Attributes:
         classes: Names, in the order of the scores; of one sigmoid unit those of 0 and 1.
@@ -52,3 +54,15 @@ class Metadata:
         folder.mkdir()
         (folder / LABELS).write_text(self.labels, encoding="utf-8")
         (folder / ABOUT).write_text(self.to_json(), encoding="utf-8")
+
+
+def read_metadata(path: Path) -> dict[str, Any] | None:
+    """What `Metadata.to_json` holds, of an exported `.keras` file or SavedModel; None of a model that has none."""
+    with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile):
+        if path.is_dir():
+            known = json.loads((path / EXTRA / ABOUT).read_text(encoding="utf-8"))
+        else:
+            with zipfile.ZipFile(path) as archive:
+                known = json.loads(archive.read(ABOUT))
+        return known if isinstance(known, dict) and isinstance(known.get("classes"), list) else None
+    return None

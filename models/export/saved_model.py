@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.export.metadata import Metadata
+from models.export.metadata import EXTRA, Metadata
 
 SIGNATURE = "serving_default"
 Decode = Callable[[tf.Tensor], tf.Tensor]
@@ -54,7 +54,7 @@ def write_saved_model(model: keras.Model, decode: Decode, metadata: Metadata, pa
     Args:
         model: See `Serving`.
         decode: See `Serving`.
-        metadata: Goes into `assets.extra`.
+        metadata: Goes into the folder `EXTRA`.
         path: A folder that is not there.
     """
     serving = Serving(model, decode, metadata.classes)
@@ -66,7 +66,7 @@ def write_saved_model(model: keras.Model, decode: Decode, metadata: Metadata, pa
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         tf.saved_model.save(serving, temporary, signatures=signatures)
-        metadata.write_to(temporary / "assets.extra")
+        metadata.write_to(temporary / EXTRA)
         os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -33,8 +33,9 @@ _POOLING = {f"{kind}Pooling{rank}D" for kind in ("Average", "Max") for rank in "
 # Values are moved or dropped, and nothing is computed.
 _FREE = {
     "ActivityRegularization", "AlphaDropout", "Cast", "Concatenate", "Cropping1D", "Cropping2D", "Dropout", "Flatten",
-    "GaussianDropout", "GaussianNoise", "GetItem", "Identity", "Permute", "RepeatVector", "Reshape", "SpatialDropout1D",
-    "SpatialDropout2D", "Squeeze", "StochasticDepth", "Transpose", "ZeroPadding1D", "ZeroPadding2D",
+    "GaussianDropout", "GaussianNoise", "GetItem", "Identity", "Pad", "Permute", "RepeatVector", "Reshape",
+    "SpatialDropout1D", "SpatialDropout2D", "Squeeze", "StochasticDepth", "Take", "Transpose", "ZeroPadding1D",
+    "ZeroPadding2D",
 }  # fmt: skip
 
 

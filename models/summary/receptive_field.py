@@ -21,7 +21,7 @@ _POINTWISE = {
     "Sigmoid", "Silu", "Softmax", "SpatialDropout2D", "Sqrt", "Square", "StochasticDepth", "Subtract", "Tanh",
     "TrueDivide",
 }  # fmt: skip
-_ALONG_AN_AXIS = {"Concatenate", "LayerNormalization"}
+_ALONG_AN_AXIS = {"Concatenate", "LayerNormalization", "Take"}
 _OVER_AXES = {"Amax", "Max", "Mean", "Std", "Sum", "Var"}
 _OVER_ALL = {"Flatten", "GlobalAveragePooling2D", "GlobalMaxPooling2D"}
 
@@ -80,6 +80,9 @@ def _after(call: Call, before: Field | Extent) -> Field | Extent:
     if kind in _OVER_AXES:
         axes = _axes(operation.axis, channels)
         return before if axes == {channels} else Extent.WHOLE if axes >= {1, 2} else Extent.UNKNOWN
+    if kind == "Pad":  # a pair of numbers an axis, or one for all
+        widths = [tuple(width) for width in operation.pad_width]
+        return before if len(widths) == channels + 1 and {*widths[:-1]} == {(0, 0)} else Extent.UNKNOWN
     along = kind in _ALONG_AN_AXIS and _axes(operation.axis, channels) == {channels}
     return before if kind in _POINTWISE or along else Extent.UNKNOWN
 

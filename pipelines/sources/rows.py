@@ -14,7 +14,8 @@ from pipelines.sources.source import Problem
 from pipelines.sources.tree import as_text
 
 _DELIMITERS = ",;\t|"
-_GROUP = re.compile(r"(patient|subject|person|lesion|group|case|study|series|session|scene)", re.IGNORECASE)
+_GROUP = re.compile(r"patient|subject|person|lesion|group|case|study|series|session|scene|[_ -]id$", re.IGNORECASE)
+_NO_GROUP = re.compile(r"label|class|category|target|image|diagnosis", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Row:
     label: str
     split: str  # "" where the table has no such column, as with `group`
     group: str
+    others: tuple[str, ...] = ()  # cells of the columns that look like a group's, where no group's column is given
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Table:
 
     rows: list[Row]
     problems: list[Problem]
-    likely_groups: tuple[str, int] | None  # a column that looks like a group's, and how many values it has
+    suspects: tuple[str, ...]  # names of the columns that look like a group's: those of `Row.others`
 
 
 def read_table(path: Path, options: SourceOptions) -> Table:
@@ -53,21 +55,17 @@ def read_table(path: Path, options: SourceOptions) -> Table:
             reader = csv.reader(file, delimiter=delimiter, strict=True)  # a quote left open is an error, not a cell
             header = [name.strip() for name in next(reader, [])]
             columns = _columns(path, header, delimiter, options)
-            suspect = next((n for n, name in enumerate(header) if n not in columns and _GROUP.search(name)), None)
-            values: dict[str, int] = {}
+            suspects = [] if options.group_column else _suspects(header, columns)
             line = reader.line_num + 1
             for cells in reader:
-                row = _row(cells, len(header), columns, reader.line_num, options) if cells else None
+                row = _row(cells, len(header), columns, suspects, reader.line_num, options) if cells else None
                 line = reader.line_num + 1
                 if row is not None:  # an empty line says nothing
                     (rows if isinstance(row, Row) else problems).append(row)
-                if suspect is not None and suspect < len(cells):
-                    values[cells[suspect]] = values.get(cells[suspect], 0) + 1
     except (UnicodeDecodeError, OSError, csv.Error) as error:
         raise _unreadable(path, line, error) from None
     kept, contradicted = _tell_apart(rows)
-    likely = suspect is not None and 1 < len(values) < sum(values.values())
-    return Table(kept, problems + contradicted, (header[suspect], len(values)) if likely else None)
+    return Table(kept, problems + contradicted, tuple(header[place] for place in suspects))
 
 
 def read_images(path: Path, options: SourceOptions) -> Iterator[tuple[int, str | None]]:
@@ -97,6 +95,24 @@ def read_images(path: Path, options: SourceOptions) -> Iterator[tuple[int, str |
                 line = reader.line_num + 1
     except (UnicodeDecodeError, OSError, csv.Error) as error:
         raise _unreadable(path, line, error) from None
+
+
+def likely_groups(rows: Sequence[Row], names: Sequence[str]) -> tuple[str, list[str]] | None:
+    """The first column that looks like a group's, where several rows, but not all, share a value.
+
+    Args:
+        rows: Of `read_table`.
+        names: Its `suspects`.
+
+    Returns:
+        Its name, and what it says of each row, "" where it says nothing; None without one.
+    """
+    for place, name in enumerate(names):
+        values = [row.others[place] for row in rows]
+        there = [value for value in values if value]
+        if 1 < len(set(there)) < len(there):
+            return name, values
+    return None
 
 
 def _unreadable(path: Path, line: int, error: Exception) -> InputError:
@@ -133,8 +149,23 @@ def _columns(path: Path, header: Sequence[str], delimiter: str, options: SourceO
     return tuple(places)
 
 
+def _suspects(header: Sequence[str], columns: Sequence[int | None]) -> list[int]:
+    """The places of the columns whose names are those of groups: first what a group is, then any number of one."""
+    found = [
+        (match[0].lower().endswith("id"), place)
+        for place, name in enumerate(header)
+        if place not in columns and (match := _GROUP.search(name)) and not _NO_GROUP.search(name)
+    ]
+    return [place for _, place in sorted(found)]
+
+
 def _row(
-    cells: Sequence[str], width: int, columns: Sequence[int | None], line: int, options: SourceOptions
+    cells: Sequence[str],
+    width: int,
+    columns: Sequence[int | None],
+    suspects: Sequence[int],
+    line: int,
+    options: SourceOptions,
 ) -> Row | Problem:
     if len(cells) != width:
         return Problem(f"line {line}", f"{len(cells)} cells, where the header has {width}")
@@ -146,7 +177,8 @@ def _row(
         return Problem(as_text(path), f"line {line}: no label")
     if options.split_column and not split.strip():
         return Problem(as_text(path), f"line {line}: no split")
-    return Row(line, path, label.strip(), split.strip(), group.strip())
+    others = tuple(cells[column].strip() for column in suspects)
+    return Row(line, path, label.strip(), split.strip(), group.strip(), others)
 
 
 def _tell_apart(rows: Sequence[Row]) -> tuple[list[Row], list[Problem]]:

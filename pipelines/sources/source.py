@@ -42,6 +42,9 @@ class Source:
     `[B, H, W, C]`), or `Unreadable`. Called from several threads at once."""
     at_once: int  # how many images one `read` is best asked for: what is in flight is a few times that
     groups: Sequence[str] | None = None  # [N]: images of one group never go to different splits; None: no groups
+    likely_groups: tuple[str, Sequence[str]] | None = (
+        None  # what looks like groups and is not used: name, and [N] values
+    )
     sizes: np.ndarray | None = None  # int64 [N], the images' encoded bytes; None where they aren't known before reading
     problems: tuple[Problem, ...] = ()  # found, but no image of `ids`: found = N + the number of problems
     notes: tuple[str, ...] = ()  # what was found out or left aside, for the user to read

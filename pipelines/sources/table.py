@@ -11,7 +11,7 @@ from pipelines.source_options import SourceOptions
 from pipelines.sources.archive_kinds import list_archive
 from pipelines.sources.disk import file_size, read_file
 from pipelines.sources.labels import number_labels
-from pipelines.sources.rows import Row, Table, read_table
+from pipelines.sources.rows import Row, likely_groups, read_table
 from pipelines.sources.source import Problem, Source, Unreadable
 from pipelines.sources.split_names import SPLIT_NAMES
 from pipelines.sources.tree import as_text
@@ -60,9 +60,10 @@ def open_table(path: Path, options: SourceOptions) -> Source:
         read=lambda places: [read(images[place]) for place in places],
         at_once=4,
         groups=[row.group or f"{row.image} alone" for row in rows] if options.group_column else None,
+        likely_groups=likely_groups(rows, table.suspects),
         sizes=np.array(sizes, np.int64),
         problems=tuple(problems),
-        notes=_notes(table, rows, options),
+        notes=_notes(rows, options),
     )
 
 
@@ -95,15 +96,8 @@ def _splits(rows: Sequence[Row]) -> dict[str, np.ndarray]:
     return {name: np.flatnonzero(names == name) for name in found}
 
 
-def _notes(table: Table, rows: Sequence[Row], options: SourceOptions) -> tuple[str, ...]:
-    notes = []
+def _notes(rows: Sequence[Row], options: SourceOptions) -> tuple[str, ...]:
     alone = sum(not row.group for row in rows)
     if options.group_column and alone:
-        notes.append(f"{alone:,} rows without a {options.group_column}: each is a group of its own")
-    if table.likely_groups and not options.group_column:
-        name, values = table.likely_groups
-        notes.append(
-            f"column {name!r} has {values:,} values in {len(table.rows):,} rows: "
-            f"where images of one must not be divided among splits, give --group-column {name}"
-        )
-    return tuple(notes)
+        return (f"{alone:,} rows without a {options.group_column}: each is a group of its own",)
+    return ()

@@ -109,3 +109,45 @@ def test_a_value_that_fits_none_of_an_options_types_is_answered_with_these_types
     assert refusal("--data", "d", "--rate", "fast") == (
         "Expected --rate of type float. Received: rate='fast'. See --help."
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Texts:
+    unfreeze: tuple[str, ...] = option(("all",), "layers")
+    weights: str = option("auto", "weights")
+    name: str | None = option(None, "name")
+    xla: Literal["auto", "on", "off"] = option("auto", "compiled")
+    steps: str | list = option("none", "steps")
+    units: tuple[int, ...] = option((), "units")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "chosen"),
+    [
+        ("unfreeze: 0.30", {"unfreeze": ("0.30",)}),
+        ("unfreeze: [none:2, 1:4, 1e-1, 20]", {"unfreeze": ("none:2", "1:4", "1e-1", "20")}),
+        ("unfreeze: []", {"unfreeze": ()}),
+        ("weights: none", {"weights": "none"}),
+        ("weights: 2026-11-22", {"weights": "2026-11-22"}),
+        ("name: no\nxla: on", {"name": "no", "xla": "on"}),
+        ("name: null\nsteps: [1, {a: 0.5}]", {"steps": (1, {"a": 0.5})}),
+        ("units: 256", {"units": (256,)}),
+    ],
+)
+def test_what_a_recipe_says_of_text_is_text_and_a_single_value_stands_for_a_list(tmp_path, recipe, chosen):
+    (tmp_path / "recipe.yaml").write_text(recipe)
+    argv = ["--config", str(tmp_path / "recipe.yaml")]
+    options = parse("try.py", "Tries.", {"texts": Texts}, argv)["texts"]
+    assert options == Texts(**chosen)
+    (tmp_path / "again.yaml").write_text(to_yaml(to_dict(options)))
+    assert parse("try.py", "Tries.", {"texts": Texts}, [f"--config={tmp_path}/again.yaml"])["texts"] == options
+
+
+@pytest.mark.parametrize(
+    ("recipe", "named"),
+    [("weights: null", "--weights of type str"), ("unfreeze: {a: 1}", "--unfreeze"), ("units: 0.5", "--units")],
+)
+def test_a_recipes_value_of_another_type_is_named(tmp_path, recipe, named):
+    (tmp_path / "recipe.yaml").write_text(recipe)
+    with pytest.raises(InputError, match=named):
+        parse("try.py", "Tries.", {"texts": Texts}, ["--config", str(tmp_path / "recipe.yaml")])

@@ -14,7 +14,7 @@ import pytest
 from base.errors import InputError
 from models.backbone_options import BackboneOptions
 from models.backbone_preprocessing import set_input_statistics
-from models.backbone_weights import load_weights
+from models.backbone_weights import imagenet_weights, load_weights
 from models.backbones import backbone_of, build_backbone_model
 from models.heads import Head
 
@@ -56,8 +56,16 @@ def save_legacy(model, path):
                 group[weight.path] = np.array(weight)
 
 
-@pytest.mark.parametrize("form", ["my.weights.h5", "my.keras", "whole.h5", "weights.h5", "inside.keras"])
-@pytest.mark.parametrize("top", [False, True])
+FORMS = ["my.weights.h5", "my.keras", "whole.h5", "weights.h5", "inside.keras"]
+
+
+@pytest.mark.parametrize(
+    ("form", "top"),
+    [
+        *((form, place % 2 == 1) for place, form in enumerate(FORMS)),
+        *(pytest.param(form, place % 2 == 0, marks=pytest.mark.slow) for place, form in enumerate(FORMS)),
+    ],
+)
 def test_every_form_of_file_with_and_without_a_top_gives_the_backbone_its_weights(
     form, top, narrow, backbone, tmp_path
 ):
@@ -103,6 +111,7 @@ def test_a_model_trained_here_gives_its_backbone_to_one_for_other_classes_and_si
         np.testing.assert_array_equal(own, its)
 
 
+@pytest.mark.slow
 def test_the_published_statistics_of_efficientnet_are_read_as_deviations(tmp_path):
     # The published file has standard deviations where its normalisation takes variances.
     path, deviation = tmp_path / "b0.weights.h5", np.array([0.229, 0.224, 0.225])
@@ -185,6 +194,18 @@ OFFLINE = """
 """
 
 
+def test_what_can_not_be_fetched_is_named_with_its_address_and_its_place(tmp_path, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        address = f"http://127.0.0.1:{closed.getsockname()[1]}/b7.h5"
+    with pytest.raises(InputError) as error:
+        imagenet_weights("EfficientNetB7", lambda: keras.utils.get_file("b7.h5", address, cache_dir=tmp_path))
+    place = tmp_path / "datasets" / "b7.h5"
+    assert f"Expected the ImageNet weights of EfficientNetB7 at {place}, or a network" in str(error.value)
+    assert f"Fetch {address}, and put it there, or give it as --weights PATH." in str(error.value)
+    assert "\n" not in str(error.value) and capsys.readouterr().out == ""  # where predictions may go
+
+
+@pytest.mark.slow
 def test_imagenets_weights_come_from_keras_cache_or_the_error_names_file_address_and_place(tmp_path):
     cache = tmp_path / "models"
     cache.mkdir()

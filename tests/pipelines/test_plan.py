@@ -63,7 +63,20 @@ def test_groups_stay_whole_and_groups_that_the_source_divides_are_counted():
     of_split = [{groups[place] for place in places} for places in plan.splits.values()]
     assert sum(map(len, of_split)) == len(set(groups)) and "no group divided" in " ".join(plan.notes)
     plan = _plan(_source(groups=groups, splits=OWN))
-    assert "1 groups have images in more than one of its own splits" in plan.notes
+    warning = "1 groups have images in more than one of its own splits"
+    assert warning in plan.notes and plan.warnings == (warning,)
+
+
+def test_what_looks_like_groups_and_is_divided_is_a_warning():
+    values = [f"p{n // 7}" if n % 5 else "" for n in range(100)]
+    source = dataclasses.replace(_source(), likely_groups=("patient_id", values))
+    plan = _plan(source)
+    of_split = [{values[place] for place in places if values[place]} for places in plan.splits.values()]
+    divided = sum(sum(value in those for those in of_split) > 1 for value in set(values))
+    (warning,) = plan.warnings
+    assert divided > 5 and f"{divided} of the 15 values of column 'patient_id'" in warning and warning in plan.notes
+    assert _plan(source, split="train=1").warnings == ()
+    assert _plan(dataclasses.replace(source, groups=[value or str(n) for n, value in enumerate(values)])).warnings == ()
 
 
 def test_splits_of_groups_do_not_depend_on_the_order_of_the_files():

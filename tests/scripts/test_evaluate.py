@@ -123,9 +123,11 @@ def test_the_report_has_what_scikit_learn_says_of_the_models_own_predictions(ful
     assert report["per_class"][CLASSES[1]]["recall"] == pytest.approx(sk.recall_score(label, predicted))
     low, high = report["intervals"]["accuracy"]
     assert low < seen["accuracy"] < high
+    known = report["majority"]["metrics"]["accuracy"]
+    assert known["value"] == 0.5 and known["beaten"] and known["difference"] == seen["accuracy"] - 0.5
     with (out / "p.csv").open(newline="") as file:
         header, *rows = csv.reader(file)
-    assert header == ["id", "label", "prediction", *(f"score {name}" for name in CLASSES)]
+    assert header == ["id", "label", "prediction", *(f"score:{name}" for name in CLASSES)]
     assert [row[0] for row in rows] == ids
     assert [row[1:3] for row in rows] == [[CLASSES[a], CLASSES[b]] for a, b in zip(label, predicted, strict=True)]
     np.testing.assert_allclose(np.array([row[3:] for row in rows], float), scores, atol=1e-5)
@@ -152,6 +154,7 @@ def test_flipped_views_are_averaged(full, scores_of, examples):
     assert report["tta"]["metrics"]["log_loss"] > report["metrics"]["log_loss"]  # it is sides that count
 
 
+@pytest.mark.slow
 def test_views_are_drawn_from_the_runs_own_augmentation_without_its_mixing(run, scores_of, examples, tmp_path, capsys):
     images, label, _ = examples
     (tmp_path / "evaluation-test.html").write_text("of another time")
@@ -166,8 +169,20 @@ def test_views_are_drawn_from_the_runs_own_augmentation_without_its_mixing(run, 
     assert report["tta"]["metrics"]["log_loss"] == pytest.approx(sk.log_loss(label, scores), rel=1e-3)
     assert report["grad_cam"] is None and "of another time" not in (tmp_path / "evaluation-test.html").read_text()
     said = capsys.readouterr().out
-    assert f"run on test: 48 examples\n  accuracy{' ' * 31}{report['metrics']['accuracy']:.4f}" in said
-    assert "(95 %)" in said and "accuracy, mean of 3 views" in said
+    assert (
+        "run on test: 48 examples\n" in said and f"\n  accuracy{' ' * 33}{report['metrics']['accuracy']:.4f}  " in said
+    )
+    assert "95 % " in said and "  0.5000, beaten\n" in said and "accuracy, mean of 3 views" in said
+
+
+def test_what_is_wrong_with_the_splits_is_said_of_whatever_is_judged_by_them(run, sides, tmp_path, capsys):
+    warning = "9 of the 20 values of column '<b>' have images in more than one split"
+    shutil.copytree(sides, tmp_path / "data")
+    manifest = json.loads((sides / "manifest.json").read_text())
+    (tmp_path / "data" / "manifest.json").write_text(json.dumps({**manifest, "warnings": [warning]}))
+    report = evaluated(run, tmp_path, "--data", str(tmp_path / "data"), "--no-grad-cam", "--resamples", "2")
+    assert report["warnings"] == [warning] and capsys.readouterr().out.startswith(f"warning: {warning}\n")
+    assert warning.replace("'<b>'", "&#39;&lt;b&gt;&#39;") in (tmp_path / "evaluation-test.html").read_text()
 
 
 def test_robustness_is_the_accuracy_of_images_turned_and_shifted_in_turns(full, scores_of, examples):
@@ -276,6 +291,9 @@ def test_a_model_whose_scores_are_no_numbers_is_refused(run, tmp_path, capsys):
     model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
     model.save(copy / "model.keras")
     assert "examples_without=48, of=48" in refused(capsys, copy)
+    image = keras.Input((SIDE, SIDE, 3))
+    keras.Model(image, keras.layers.Dense(1)(keras.layers.Flatten()(image))).save(copy / "model.keras")
+    assert "Expected probabilities" in refused(capsys, copy)
 
 
 def test_draws_of_a_run_without_augmentation_are_refused(other, capsys):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from pipelines.decode import decode_file
 from pipelines.input_options import InputSpec
-from scripts import build_tfrecords, export, exporting, train
+from scripts import build_tfrecords, export, exporting, predict, train
 from tests.scripts.conftest import SMALL
 
 CLASSES = ["cat", "dog", "owl"]
@@ -47,6 +47,11 @@ def exported(run, out, *argv):
 def packed(path):
     with zipfile.ZipFile(path) as archive:
         return archive.read("labels.txt").decode().split(), json.loads(archive.read("about.json"))
+
+
+@pytest.fixture(scope="module")
+def served(run, tmp_path_factory):
+    return exported(run, tmp_path_factory.mktemp("served") / "m", "--format", "saved_model")
 
 
 def test_a_keras_file_is_loaded_by_plain_keras_and_carries_its_labels(run, model, pixels, tmp_path, capsys):
@@ -105,8 +110,7 @@ def test_onnx_runs_in_onnxruntime_on_any_batch_and_carries_its_labels(run, model
     assert properties["labels"].split() == CLASSES and json.loads(properties["metadata"])["image_size"] == 16
 
 
-def test_a_saved_model_takes_photos_as_cameras_leave_them_and_names_classes(run, model, tmp_path):
-    out = exported(run, tmp_path / "served", "--format", "saved_model")
+def test_a_saved_model_takes_photos_as_cameras_leave_them_and_names_classes(served, model):
     files = []
     for orientation, size in ((1, (40, 24)), (6, (30, 50)), (8, (16, 16))):
         file, exif = io.BytesIO(), Image.Exif()
@@ -114,17 +118,29 @@ def test_a_saved_model_takes_photos_as_cameras_leave_them_and_names_classes(run,
         noise = np.random.default_rng(orientation).integers(0, 256, (*size[::-1], 3)).astype(np.uint8)
         Image.fromarray(noise).save(file, "JPEG", exif=exif)
         files.append(file.getvalue())
-    loaded = tf.saved_model.load(str(out))
-    served = loaded.signatures["serving_default"](image_bytes=tf.constant(files))
+    loaded = tf.saved_model.load(str(served))
+    answer = loaded.signatures["serving_default"](image_bytes=tf.constant(files))
     spec = InputSpec(image_size=16, channels=3, fit="stretch")
     images = np.stack([decode_file(file, spec).numpy() for file in files])
     expected = model.predict(images)
-    np.testing.assert_allclose(served["scores"].numpy(), expected, atol=1e-6)
-    assert [name.decode() for name in served["label"].numpy()] == [CLASSES[best] for best in expected.argmax(axis=1)]
-    assert [[name.decode() for name in row] for row in served["labels"].numpy()] == [CLASSES] * 3
+    np.testing.assert_allclose(answer["scores"].numpy(), expected, atol=1e-6)
+    assert [name.decode() for name in answer["label"].numpy()] == [CLASSES[best] for best in expected.argmax(axis=1)]
+    assert [[name.decode() for name in row] for row in answer["labels"].numpy()] == [CLASSES] * 3
     of_pixels = loaded.signatures["pixels"](image=tf.constant(images))
     np.testing.assert_allclose(of_pixels["scores"].numpy(), expected, atol=1e-6)
-    assert (out / "assets.extra" / "labels.txt").read_text().split() == CLASSES
+    assert (served / "assets.extra" / "labels.txt").read_text().split() == CLASSES
+
+
+def test_predict_knows_the_labels_and_the_images_of_what_was_exported(run, data, served, tmp_path, capsys):
+    alone, said = exported(run, tmp_path / "m.keras", "--format", "keras"), []
+    for model in (run, alone, served):
+        capsys.readouterr()
+        assert predict.main([str(model), str(data.parent / "source" / "owl" / "1*.jpg"), "--format", "csv"]) == 0
+        said.append([line.split(",") for line in capsys.readouterr().out.splitlines()])
+    assert said[0] == said[1] and said[0][0][:3] == ["image", "class_1", "score_1"] and said[0][1][1] == "owl"
+    assert [row[:2] for row in said[0]] == [row[:2] for row in said[2]]
+    scores = [np.array([row[2] for row in rows[1:]], float) for rows in (said[0], said[2])]
+    np.testing.assert_allclose(*scores, atol=1e-6)
 
 
 def test_an_export_that_differs_fails_and_is_not_kept(run, tmp_path, monkeypatch, capsys):
@@ -144,15 +160,21 @@ def test_an_export_that_differs_fails_and_is_not_kept(run, tmp_path, monkeypatch
         (["--format", "keras", "--out", "nowhere/m.keras"], "--out"),
         (["--format", "keras", "--out", "m.keras", "--split", "holdout"], "holdout"),
         (["--format", "keras", "--out", "m.keras", "--data", "nowhere"], "nowhere"),
-        (["--format", "keras", "--out", "m.keras", "--data", "others"], "bear"),
+        (["--format", "keras", "--out", "m.keras", "--data", "others"], "'cat'. Received: instead='bear'"),
+        (["--format", "keras", "--out", "m.keras", "--data", "empty"], "Expected examples in split 'test'"),
         (["--format", "kears", "--out", "m.keras"], "keras"),
         (["--out", "m.keras"], "--format"),
     ],
 )
-def test_bad_input_is_one_line_and_leaves_nothing(run, others, tmp_path, monkeypatch, capsys, argv, named):
+def test_bad_input_is_one_line_and_leaves_nothing(data, run, others, tmp_path, monkeypatch, capsys, argv, named):
+    empty = tmp_path.with_name(f"{tmp_path.name}_empty")
+    empty.mkdir()
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there.keras").write_bytes(b"before")
-    argv = [others if argument == "others" else argument for argument in argv]
+    manifest = json.loads((data / "manifest.json").read_text())
+    manifest["splits"]["test"] |= {"examples": 0, "examples_per_class": [0, 0, 0], "shards": []}
+    (empty / "manifest.json").write_text(json.dumps(manifest))
+    argv = [{"others": others, "empty": str(empty)}.get(argument, argument) for argument in argv]
     assert export.main([str(run), *argv]) == 2
     error = capsys.readouterr().err
     assert named in error and error.count("\n") == 1 and "Traceback" not in error, error
@@ -172,7 +194,23 @@ def others(data, tmp_path_factory):
     return str(folder / "data")
 
 
-def test_a_run_that_is_not_finished_is_refused(tmp_path, capsys):
-    (tmp_path / "config.yaml").write_text("model: cnn\n")
-    assert export.main([str(tmp_path), "--format", "keras", "--out", str(tmp_path / "m.keras")]) == 2
-    assert "model.keras" in capsys.readouterr().err
+def test_runs_without_a_model_or_with_another_are_refused(run, tmp_path, capsys):
+    def refused():
+        assert export.main([str(copy), "--format", "keras", "--out", str(tmp_path / "m.keras")]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and [path.name for path in tmp_path.iterdir()] == ["copy"]
+        return error
+
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    assert "Expected a run's folder" in refused()
+    (copy / "config.yaml").write_text((run / "config.yaml").read_text())
+    assert "Expected a finished run, with model.keras" in refused()
+    (copy / "model.keras").write_bytes(b"no model")
+    assert "Expected the run's classes" in refused()
+    (copy / "environment.json").write_text((run / "environment.json").read_text())
+    assert "that Keras can load" in refused()
+    image = keras.Input((16, 16, 3))
+    for outputs in (keras.layers.Conv2D(3, 1)(image), keras.layers.Dense(4)(keras.layers.Flatten()(image))):
+        keras.Model(image, outputs).save(copy / "model.keras")
+        assert "to give scores of the 3 classes, [B, 3]" in refused()

@@ -47,6 +47,11 @@ def test_of_equal_scores_the_first_class_comes_first():
     ]
 
 
+def test_a_class_with_a_comma_in_its_name_stands_in_quotes():
+    columns = chosen_columns('id=image, "p=score:a, ""b"""', ("x", 'a, "b"'))
+    assert {name: of(row("i", [0.25, 0.75])) for name, of in columns.items()} == {"id": "i", "p": 0.75}
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [("id", "Expected --columns"), ("id=image,id=class", "each name once"), ("id=images", "Did you mean 'image'")],

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models.backbone_options import BackboneOptions
+from models.backbones import backbone_of, build_backbone_model
 from models.heads import Head
 from models.own_model import build_own_model
 from scripts import summary, train
@@ -78,6 +80,39 @@ def test_a_new_model_is_counted_as_train_would_build_it(data, tmp_path, capsys):
     assert found["memory"]["batch_size"] == 8
 
 
+@pytest.mark.parametrize(
+    ("argv", "size", "published", "field"),
+    [
+        # torchvision's table of models: 15.47 GFLOPS, a multiply-add being one, less those of its three dense layers;
+        # fields: Araujo, Norris, Sim 2019 (Distill).
+        (["VGG16"], 224, 15.47e9 - 123.6e6, 212),
+        pytest.param(["MobileNetV2"], 224, 300e6, 491, marks=pytest.mark.slow),  # Sandler et al. 2018, table 4
+        pytest.param(["ResNet50"], 224, 3.8e9, 483, marks=pytest.mark.slow),  # He et al. 2015, table 1
+        (["resnet-20"], 32, 40.6e6, 81),  # by hand: 3 + 6 x 2, + 2 + 5 x 4, + 4 + 5 x 8
+    ],
+)
+def test_a_backbone_by_its_name_counts_as_its_paper_says(argv, size, published, field, capsys):
+    found = report(capsys, *argv)
+    assert found["image_shape"] == [size, size, 3] and found["not_counted"] == []
+    assert found["multiply_adds"] == pytest.approx(published, rel=0.02)
+    assert [layer for layer in found["layers"] if layer["receptive_field"]][-1]["receptive_field"]["size"] == [
+        field
+    ] * 2
+
+
+def test_a_backbone_has_the_weights_of_a_file_and_its_maps_drawn(image, tmp_path, capsys):
+    options = BackboneOptions(weights="none", backbone_norm_momentum=0)
+    built = build_backbone_model("resnet-8", options, (32, 32, 3), Head("softmax", "cross_entropy", 10))
+    backbone_of(built, pooled=False).save_weights(tmp_path / "its.weights.h5")
+    argv = ["resnet-8", "--weights", f"{tmp_path}/its.weights.h5"]
+    moving = 2 * (16 * 3 + 32 * 2 + 64 * 2)  # averages of 7 normalisations
+    total = built.count_params()
+    assert report(capsys, *argv)["parameters"] == {"trainable": total - moving, "frozen": moving, "total": total}
+    assert summary.main([*argv, "--activations", str(image), "--out", str(tmp_path / "maps")]) == 0
+    names = [f"0{place}_stage_{place}_block_1_relu.png" for place in (1, 2, 3)]
+    assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == [*names, "filters.png"]
+
+
 def test_a_model_of_ones_own_is_opened_new_and_saved(tmp_path, capsys):
     (tmp_path / "own.py").write_text(OWN)
     new = report(capsys, f"{tmp_path}/own.py:mine", "--image-size", 8, "--channels", 1, "--classes", 4)
@@ -124,13 +159,17 @@ def test_pictures_are_written_of_each_block_and_of_the_filters(run, image, tmp_p
     [
         (["nowhere"], "a run's folder"),
         (["ccn"], "'cnn'"),
+        (["vgg16"], "'VGG16'"),
+        (["VGG16", "--image-size", "16"], "32x32"),
+        (["VGG16", "--width", "0.5"], "--width"),
+        (["MobileNetV2", "--weights", "absent.h5"], "absent.h5"),
         (["nowhere.keras"], "nowhere.keras"),
         (["broken.keras"], "broken.keras"),
         (["."], "config.yaml"),
         (["unfinished"], "model.keras"),
         (["broken.keras", "--filters", "4"], "filters"),
         (["cnn", "--classes", "1"], "--classes"),
-        (["cnn", "--blocks", "9"], "--blocks"),
+        (["cnn", "--image-size", "4", "--blocks", "4"], "--blocks"),
         (["cnn", "--activations", "photo.jpg"], "--out"),
         (["cnn", "--activations", "absent.jpg", "--out", "new"], "absent.jpg"),
         (["cnn", "--activations", "broken.keras", "--out", "new"], "broken.keras"),

@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from models.evaluation.bootstrap import resample
+from models.evaluation.majority import against_majority
 from models.evaluation.page import confusions, evaluation_page
 from models.evaluation.paired import differences, mcnemar
 from models.evaluation.pictures import rank_curves, reliability_picture, thumbnail, write_mistakes
@@ -36,6 +37,8 @@ def report_of(classes, examples=60):
             }
         ],
         "grad_cam": NASTY,
+        "warnings": [NASTY],
+        "majority": against_majority(overall, samples[0], label, classes, probable=True, level=0.95, seed=0),
     }
     return report, scores, label
 

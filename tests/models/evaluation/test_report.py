@@ -32,7 +32,6 @@ def test_each_class_has_its_own_values_and_intervals():
     assert report["intervals"]["accuracy"] == interval(overall["accuracy"], 0.9)
     assert sum(row["examples"] for row in report["calibration"]["bins"]) == report["examples"] == 90
     assert report["notes"] == []
-    assert report["majority"]["accuracy"] == matrix.sum(axis=1).max() / 90
 
 
 def test_scores_that_are_no_probabilities_and_empty_classes_are_said_and_json_can_hold_it():

@@ -65,15 +65,20 @@ def test_squeeze_and_excitation_leaves_the_field_of_the_maps_that_it_weighs():
     assert found["gate"] is Extent.WHOLE and found["weighed"] == found["maps"] == square(3, 1, 0)
 
 
-@pytest.mark.parametrize(
-    ("name", "size", "field"),
-    # Araujo, Norris, Sim 2019 (Distill), table of architectures: before the last pooling.
-    [("VGG16", 64, 212), ("ResNet50", 64, 483), ("MobileNet", 64, 315)],
-)
-def test_architectures_see_what_is_published(name, size, field):
-    model = getattr(keras.applications, name)(weights=None, include_top=False, input_shape=(size, size, 3))
-    found = list(fields(model, (size, size, 3)).values())[-1]
-    assert found.size == (field, field) and found.stride == (32, 32)
+def test_moving_or_adding_channels_leaves_the_field_of_the_maps():
+    image = keras.Input((32, 32, 3))
+    maps = L.Conv2D(4, 3, name="maps")(keras.ops.take(image, [2, 1, 0], axis=-1))
+    more = keras.ops.pad(maps, [[0, 0], [0, 0], [0, 0], [2, 2]])
+    moved = keras.ops.pad(more, [[0, 0], [0, 1], [0, 0], [0, 0]])
+    found = fields(keras.Model(image, moved), (32, 32, 3))
+    assert [*found.values()] == [square(1, 1, 0), square(3, 1, 0), square(3, 1, 0), Extent.UNKNOWN]
+
+
+def test_an_architecture_sees_what_is_published():
+    """Araujo, Norris, Sim 2019 (Distill), table of architectures. Others: `tests/scripts/test_summary.py`."""
+    model = keras.applications.MobileNet(weights=None, include_top=False, input_shape=(64, 64, 3))
+    found = list(fields(model, (64, 64, 3)).values())[-1]
+    assert found.size == (315, 315) and found.stride == (32, 32)
 
 
 def test_gradients_are_not_zero_exactly_inside_the_field():

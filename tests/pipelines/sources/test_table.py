@@ -102,12 +102,31 @@ def test_split_and_group_columns_are_kept_and_a_row_without_a_group_is_one(table
     }
     assert source.groups[:2] == ["1", "1"] and len(set(source.groups)) == 3
     assert source.notes == ("1 rows without a patient: each is a group of its own",)
-    assert "'patient' has 3 values in 4 rows" in table(text).notes[0], "a group column that is not given is suggested"
+    assert source.likely_groups is None
     assert _problems(table("image,label,set\na.jpg,x,train\nb.jpg,y,train\ne.jpg,x,", split_column="set")) == [
         ("e.jpg", "line 4: no split")
     ]
     moved = _problems(table(f"{text}a.jpg,x,test,1\n", split_column="set"))
     assert moved[0][1] == "line 2: lines 2 and 6 give it two splits: 'Train', 'test'" and len(moved) == 2
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "name"),
+    [
+        ("set,patient", ("u,1", "v,1", "w,", "u,2"), "patient"),
+        ("series_uid,box_id", ("1,7", "2,7", "3,8", "4,"), "box_id"),  # every row has a series of its own
+        ("box_id,Lesion", ("1,a", "1,a", "2,b", "2,"), "Lesion"),
+        ("class_id,valid", ("1,1", "1,1", "0,0", "0,"), None),
+        ("lesion_id,n", ("1,", "2,", "3,", ","), None),
+        ("lesion_id,n", ("1,", "1,", "1,", ","), None),
+    ],
+)
+def test_a_column_that_looks_like_groups_is_found(table, header, cells, name):
+    names = ("a.jpg", "b.jpg", "e.jpg", "f.jpg")
+    rows = [f"{image},{'xy'[place % 2]},{more}" for place, (image, more) in enumerate(zip(names, cells, strict=True))]
+    found = table("\n".join([f"image,label,{header}", "missing.jpg,x,1,1", *rows])).likely_groups
+    column = None if name is None else header.split(",").index(name)
+    assert found == (name and (name, [more.split(",")[column] for more in cells]))
 
 
 def test_class_names_order_texts_and_name_numbers(table):

@@ -44,6 +44,7 @@ def identities_of(options: Mapping[str, Any], manifest: Manifest) -> dict[str, A
         "data_fingerprint": manifest.fingerprint,
         "model_file_fingerprint": _digest(model),
         "sample_weights_fingerprint": _digest(options["loss"].sample_weights),
+        "weights_file_fingerprint": _digest(options["backbone"].weights),
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),  # other kernels round otherwise; see `models`
     }
 

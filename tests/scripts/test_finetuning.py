@@ -14,6 +14,8 @@ from models.training.feed import Feed
 from models.training.schedules import ScheduleOptions, factors
 from scripts import train
 from scripts.building import schedule_of
+from scripts.going_on import identities_of
+from scripts.train_options import parse_options
 from tests.scripts.test_going_on import measured
 
 TINY = ["--model", "resnet-8", "--image-size", "16", "--batch-size", "29", "--checkpoints", "100"]
@@ -136,6 +138,16 @@ def test_the_first_layer_learns_at_its_share_of_the_rate(data, tmp_path):
     np.testing.assert_allclose(half - quarter, (whole - half) / 2, atol=1e-6)
     np.testing.assert_array_equal(moved[0]["head/kernel"], moved[1]["head/kernel"])
     assert np.abs(whole - half).max() > 1e-4
+
+
+def test_a_weights_file_of_other_content_makes_another_run(tmp_path):
+    weights = tmp_path / "some.weights.h5"
+    options = parse_options(["--data", "d", "--run", "r", "--model", "VGG16", "--weights", str(weights)])
+    seen = []
+    for content in (b"one", b"two"):
+        weights.write_bytes(content)
+        seen.append(identities_of(options, SimpleNamespace(fingerprint="")))
+    assert seen[0] != seen[1]
 
 
 @pytest.mark.parametrize(

@@ -99,9 +99,10 @@ def _loop(loop: str, options: argparse.Namespace) -> tuple[str, Callable[[], Any
 
     from models.heads import Head
     from models.training import hardware
+    from models.training.compiling import compile_model
     from models.training.feed import Feed
     from models.training.options import HardwareOptions
-    from models.training.trainer import Trainer, compile_model
+    from models.training.trainer import Trainer
     from pipelines.parts import Parts
 
     kind = "mirrored" if options.replicas > 1 else "single"

@@ -6,12 +6,14 @@ from typing import Any
 import keras
 import numpy as np
 
+from models.backbone_preprocessing import set_input_statistics
 from models.backbones import build_backbone_model, head_of
 from models.cnn import build_cnn
 from models.finetuning import Phase
 from models.freezing import learning_rate_shares, unfreeze
 from models.own_model import build_own_model
 from models.standardise import DEFAULT, Standardisation
+from models.training.compiling import compile_model
 from models.training.feed import Feed
 from models.training.normalization import synchronize
 from models.training.objective import Objective
@@ -19,7 +21,7 @@ from models.training.optimizers import build_optimizer
 from models.training.resizing import Stage, build_stages
 from models.training.schedules import factors
 from models.training.step import StepOptions
-from models.training.trainer import Trainer, compile_model
+from models.training.trainer import Trainer
 from scripts.assembly import Setting
 
 
@@ -116,12 +118,15 @@ def _freeze(setting: Setting, model: keras.Model, phase: Phase) -> None:
 
 
 def _twins(setting: Setting, model: keras.Model, phase: Phase, standardisation: Standardisation) -> list[Stage]:
-    """The stages of progressive resizing; their models' weights go unused."""
+    """The stages of progressive resizing; of their models' weights only what Keras bakes into a layer is used."""
     options = {**setting.options, "backbone": dataclasses.replace(setting.options["backbone"], weights="none")}
     unloaded = dataclasses.replace(setting, options=options)
 
     def build(shape: tuple[int, int, int]) -> keras.Model:
         twin = _built(unloaded, shape, standardisation)
+        if setting.options["model"].is_backbone:
+            twin.set_weights(model.get_weights())
+            set_input_statistics(twin, loaded=True)
         _freeze(setting, twin, phase)
         return twin
 

@@ -12,6 +12,7 @@ from models.backbone_options import BackboneOptions
 from models.backbone_table import BACKBONES
 from models.backbones import build_backbone_model
 from models.cnn import build_cnn
+from models.freezing import unfreeze
 from models.heads import head_for
 from models.model_options import ModelOptions
 from models.own_model import build_own_model, own_classes
@@ -114,6 +115,9 @@ def _new(options: dict[str, Any]) -> Subject:
     elif which.is_backbone:
         backbone = _needed(options["backbone"], drawn=asked.activations is not None)
         model = build_backbone_model(which.model, backbone, spec.shape, head)
+        trained = options["fine-tuning"]
+        last = trained.phases(trained.epochs or options["training"].epochs)[-1]
+        unfreeze(model, last.unfreeze, batch_norm=not trained.freeze_batch_norm)
     else:
         model = build_cnn(options["cnn"], spec.shape, head)
     batch_size = options["training"].batch_size

@@ -211,6 +211,8 @@ class Job:
     def _say(self, phase: Any, start: Any) -> None:
         """What is really on."""
         console, training = self.console, phase.training
+        for text in self.manifest.warnings:
+            self._warn(text)
         for title, text in training.really_on().items():
             console.print(f"{title:>12}  {text}", soft_wrap=True)
         if start is not None:

@@ -1,11 +1,12 @@
 """What TensorFlow raises in the middle of a step, in a line that says what to do."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
 from base.errors import InputError, StartAgain
+from models.training.heartbeat import Heartbeat
 
 # What a collective operation says that finds a worker gone.
 _LOST = (
@@ -55,6 +56,23 @@ class NotFinite(InputError):
 def is_lost_peer(error: tf.errors.OpError) -> bool:
     """Whether an error of a step among several workers comes of one that is gone."""
     return isinstance(error, _LOST)
+
+
+def lost(peers: Heartbeat, error: tf.errors.OpError, step: int, save: Callable[[], bool] | None) -> PeerLost:
+    """The run is saved, where that is this worker's to do; an error that says so.
+
+    Args:
+        peers: The other workers.
+        error: Of the step that found one gone.
+        step: Steps done.
+        save: Saves the run; whether it could.
+    """
+    why = peers.settle() or telling_line(error)
+    if peers.saved_elsewhere >= step or (save is not None and save()):
+        return PeerLost(why, f"The run is saved at step {step}")
+    if peers.writes:
+        return PeerLost(why)
+    return PeerLost(why, f"Worker {peers.lowest_alive} saves the run at step {step}")
 
 
 def uncompiled(error: tf.errors.OpError, layers: Sequence[str]) -> InputError | None:

@@ -5,12 +5,16 @@ Smith: Cyclical Learning Rates for Training Neural Networks (2015), https://arxi
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from base import files
+
+if TYPE_CHECKING:
+    from models.training.loop import Result
 
 LOWEST, HIGHEST = 1e-7, 10.0
 _MEMORY = 0.9  # of the moving average that smooths the curve
@@ -38,6 +42,26 @@ class RangeTest:
         slopes = np.gradient(np.asarray(self.losses[:end]), np.log(self.rates[:end]))
         steepest = int(np.argmin(slopes))
         return float(self.rates[steepest]) if slopes[steepest] < 0 else None
+
+
+def range_test(make_steps: Callable[[int], "Result"], steps: int) -> RangeTest:
+    """Makes a step at each of `rising_rates(steps)`, until the loss diverges; it spoils the weights.
+
+    Args:
+        make_steps: Makes so many steps, and returns their sums. They must have been built with the factors
+            `rising_rates(steps) / HIGHEST`, and the optimizer with the learning rate `HIGHEST`.
+        steps: At most.
+    """
+    smoother = Smoother()
+    rates, losses = [], []
+    for rate in rising_rates(steps):
+        sums = make_steps(1).sums
+        loss = smoother.add(float(sums.loss) / float(sums.count)) if sums.count else math.inf
+        if smoother.is_beyond(loss):
+            break
+        rates.append(float(rate))
+        losses.append(loss)
+    return RangeTest(rates, losses)
 
 
 def rising_rates(steps: int) -> np.ndarray:

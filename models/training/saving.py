@@ -8,6 +8,7 @@ import keras
 
 from base import files
 from models.heads import Head
+from models.training.compiling import compile_with
 from models.training.keras_internals import moving_averages
 from models.training.loss_scale import LossScale
 
@@ -47,11 +48,3 @@ def averaged(model: keras.Model) -> Iterator[None]:
     finally:
         for variable, value in own:
             variable.assign(value)
-
-
-def compile_with(model: keras.Model, head: Head, optimizer: keras.optimizers.Optimizer) -> None:
-    """Compiles `model` with its head's loss and accuracy, and `optimizer` as it is."""
-    # Loss scaling is the step's: Keras' own looks at one replica's gradients, before the all-reduce.
-    model.compile(
-        optimizer, head.keras_loss(), metrics=[head.keras_accuracy()], auto_scale_loss=False, jit_compile=False
-    )

@@ -2,7 +2,10 @@
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from models.training.loop import Result
 
 _SECONDS_A_CALL = 0.2
 
@@ -25,12 +28,12 @@ class Stopwatch:
     """Takes steps of one stream of batches, for measurements: weights change, nothing is reported or saved.
 
     Args:
-        run_steps: Makes so many steps, and returns how many it made and the seconds that it waited for input.
+        make_steps: Makes so many steps; says how many it made, and how long it waited for input.
         batch_size: Of the global batch.
     """
 
-    def __init__(self, run_steps: Callable[[int], tuple[int, float]], batch_size: int) -> None:
-        self._run_steps, self._batch_size = run_steps, batch_size
+    def __init__(self, make_steps: Callable[[int], "Result"], batch_size: int) -> None:
+        self._make_steps, self._batch_size = make_steps, batch_size
         self._steps = 0  # in a call; 0 before the first, which traces and compiles
 
     def __call__(self, seconds: float) -> Timing:
@@ -39,7 +42,7 @@ class Stopwatch:
         In these the batches are used up that were prefetched while nobody took any.
         """
         if not self._steps:
-            self._run_steps(1)
+            self._make_steps(1)
             self._steps = 1
         self._run(seconds / 4)
         return self._run(seconds)
@@ -49,8 +52,8 @@ class Stopwatch:
         steps, waited, spent = 0, 0.0, 0.0
         while spent < seconds:
             before = spent
-            done, waiting = self._run_steps(self._steps)
-            steps, waited = steps + done, waited + waiting
+            result = self._make_steps(self._steps)
+            steps, waited = steps + result.done, waited + result.waited
             spent = time.perf_counter() - started
             self._steps = max(1, int(self._steps * min(10, _SECONDS_A_CALL / (spent - before))))
         images = steps * self._batch_size

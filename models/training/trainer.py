@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import math
 import time
 import warnings
@@ -14,22 +15,21 @@ import tensorflow as tf
 
 from models.heads import Head
 from models.training import datasets, failures, memory
-from models.training.failures import NotFinite, PeerLost
+from models.training.compiling import compile_model, head_of
+from models.training.failures import NotFinite
 from models.training.feed import Feed
 from models.training.hardware import Hardware, prepare
-from models.training.heartbeat import Heartbeat
 from models.training.keeper import Keeper
-from models.training.keras_internals import all_layers, build_metrics, moving_averages
+from models.training.keras_internals import all_layers, moving_averages
 from models.training.loop import Result, build_evaluation_loop, build_training_loop, memory_of
 from models.training.loss_options import LossOptions
 from models.training.loss_scale import LossScale
 from models.training.meter import Meter
 from models.training.objective import Objective
 from models.training.options import HardwareOptions
-from models.training.rate_finder import RangeTest, Smoother, rising_rates
+from models.training.rate_finder import RangeTest, range_test
 from models.training.replay import Replay, replay
 from models.training.resizing import Stage
-from models.training.saving import compile_with
 from models.training.snapshot import Snapshot, assign, require_same, variables_of
 from models.training.state import TrainingState
 from models.training.step import Batch, StepOptions, Sums, build_evaluation_step, build_training_step
@@ -174,19 +174,7 @@ class Trainer:
         The step must have been built with the factors `rising_rates(steps) / HIGHEST`, and the optimizer with the
         learning rate `HIGHEST`.
         """
-        iterator = iter(self._distributed(training.dataset))
-        meter, smoother = Meter(len(self.model.trainable_variables)), Smoother()
-        rates, losses = [], []
-        for rate in rising_rates(steps):
-            meter.start_epoch()
-            with self._communicating():
-                sums = self._run_steps(iterator, 1, meter.sums).sums
-            loss = smoother.add(float(sums.loss) / float(sums.count)) if sums.count else math.inf
-            if smoother.is_beyond(loss):
-                break
-            rates.append(float(rate))
-            losses.append(loss)
-        return RangeTest(rates, losses)
+        return range_test(self._steps(training), steps)
 
     def require_fits(self, start: Snapshot, source: str) -> None:
         """Refuses a snapshot of another model or optimizer, layer by layer; `source` is where it comes from."""
@@ -229,14 +217,7 @@ class Trainer:
 
     def stopwatch(self, training: Feed) -> Stopwatch:
         """Times the steps of `fit` on a feed of its own."""
-        iterator = iter(self._distributed(training.dataset))
-        nothing = Meter(len(self.model.trainable_variables)).sums
-
-        def run_steps(steps: int) -> tuple[int, float]:
-            result = self._run_steps(iterator, steps, nothing)
-            return result.done, result.waited
-
-        return Stopwatch(run_steps, training.batch_size)
+        return Stopwatch(self._steps(training), training.batch_size)
 
     def evaluate(self, feed: Feed | tf.data.Dataset) -> dict[str, np.ndarray]:
         """Evaluates every example once; of a feed, or a dataset of batches (image, label).
@@ -249,6 +230,16 @@ class Trainer:
             feed = datasets.evaluation_feed(feed, replicas=self.hardware.replicas)
         with self._communicating():
             return self._run_evaluation(iter(self._distributed(feed.dataset)), feed.steps)
+
+    def _steps(self, training: Feed) -> Callable[[int], Result]:
+        """Makes so many steps on a feed of its own; nothing is reported or saved."""
+        iterator, nothing = iter(self._distributed(training.dataset)), Meter(len(self.model.trainable_variables)).sums
+
+        def make_steps(count: int) -> Result:
+            with self._communicating():
+                return self._run_steps(iterator, count, nothing)
+
+        return make_steps
 
     def _call(self, iterator: Any, count: int, state: TrainingState) -> None:
         """Makes steps; one that fails in the middle has made those before."""
@@ -276,7 +267,8 @@ class Trainer:
             raise self._out_of_memory(error, training, state.epoch) from None
         except tf.errors.OpError as error:
             if peers is not None and (peers.loss or failures.is_lost_peer(error)):
-                raise _lost(peers, error, state, keeper) from None
+                save = keeper and functools.partial(keeper.save, state.step, state.snapshot)
+                raise failures.lost(peers, error, state.step, save) from None
             raise failures.uncompiled(error, [layer.name for layer in all_layers(self.model)]) or error from None
 
     def _communicating(self) -> contextlib.AbstractContextManager[None]:
@@ -332,30 +324,3 @@ class Trainer:
         if device.startswith("GPU") and not others and self.hardware.options.strategy == "single":
             dataset = dataset.apply(tf.data.experimental.prefetch_to_device(f"/{device}", _BATCHES_ON_DEVICE))
         return self.strategy.distribute_datasets_from_function(lambda _: dataset)
-
-
-def _lost(peers: Heartbeat, error: tf.errors.OpError, state: TrainingState, keeper: Keeper | None) -> PeerLost:
-    """Saves the run, where that is this worker's to do, and says so."""
-    why = peers.settle() or failures.telling_line(error)
-    if peers.saved_elsewhere >= state.step or (keeper is not None and keeper.save(state.step, state.snapshot)):
-        return PeerLost(why, f"The run is saved at step {state.step}")
-    if peers.writes:
-        return PeerLost(why)
-    return PeerLost(why, f"Worker {peers.lowest_alive} saves the run at step {state.step}")
-
-
-def head_of(model: keras.Model) -> Head:
-    """The head that a model's outputs `[B, units]` stand for: softmax, or for one unit sigmoid."""
-    units = model.output_shape[-1]
-    return Head("sigmoid", "cross_entropy", 2) if units == 1 else Head("softmax", "cross_entropy", units)
-
-
-def compile_model(model: keras.Model, head: Head, optimizer: keras.optimizers.Optimizer) -> None:
-    """Compiles and builds a model with its real optimizer, loss and metrics, so that callbacks find them.
-
-    Call it under the strategy's scope.
-    """
-    compile_with(model, head, optimizer)
-    optimizer.build(model.trainable_variables)
-    label = tf.zeros([1], tf.int32)
-    build_metrics(model, head.targets(label), tf.zeros([1, head.units], keras.backend.floatx()))

@@ -19,9 +19,10 @@ from models.cnn import build_cnn
 from models.cnn_options import CNNOptions
 from models.heads import Head
 from models.training import hardware
+from models.training.compiling import compile_model
 from models.training.optimizers import build_optimizer
 from models.training.options import HardwareOptions, OptimizerOptions
-from models.training.trainer import Trainer, compile_model
+from models.training.trainer import Trainer
 from pipelines import service_servers
 from pipelines.input_options import InputSpec
 from pipelines.manifest import read_manifest

@@ -7,10 +7,11 @@ from base.errors import InputError
 from models.heads import Head
 from models.training import hardware
 from models.training.checkpoint import CheckpointFolder
+from models.training.compiling import compile_model
 from models.training.failures import NotFinite
 from models.training.keeper import Keeper
 from models.training.options import HardwareOptions
-from models.training.trainer import Trainer, compile_model
+from models.training.trainer import Trainer
 from pipelines.input_options import InputSpec
 from pipelines.manifest import read_manifest
 from pipelines.parts import Parts

@@ -11,8 +11,9 @@ from models.backbones import backbone_of, build_backbone_model, head_of
 from models.freezing import unfreeze
 from models.heads import Head
 from models.training import hardware
+from models.training.compiling import compile_model
 from models.training.options import HardwareOptions
-from models.training.trainer import Trainer, compile_model
+from models.training.trainer import Trainer
 from pipelines.input_options import InputSpec
 from pipelines.manifest import read_manifest
 from pipelines.parts import Parts

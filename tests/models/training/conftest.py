@@ -6,6 +6,7 @@ from models.cnn import build_cnn
 from models.cnn_options import CNNOptions
 from models.heads import Head
 from models.training import hardware
+from models.training.compiling import compile_model
 from models.training.feed import Feed
 from models.training.loss_options import LossOptions
 from models.training.normalization import synchronize
@@ -13,7 +14,7 @@ from models.training.objective import Objective
 from models.training.optimizers import build_optimizer
 from models.training.options import HardwareOptions, OptimizerOptions
 from models.training.step import StepOptions
-from models.training.trainer import Trainer, compile_model
+from models.training.trainer import Trainer
 
 CLASSES, SIZE = 4, 8
 

@@ -25,7 +25,8 @@ from models.training import hardware
 from models.training.feed import Feed
 from models.training.options import HardwareOptions
 from models.training.step import StepOptions
-from models.training.trainer import Trainer, compile_model
+from models.training.compiling import compile_model
+from models.training.trainer import Trainer
 
 replicas, batch_size = int(sys.argv[1]), int(sys.argv[2])
 strategy = "mirrored" if replicas > 1 else "single"

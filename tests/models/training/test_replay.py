@@ -7,12 +7,13 @@ import pytest
 from models.heads import Head
 from models.training import hardware
 from models.training.checkpoint import CheckpointFolder
+from models.training.compiling import compile_model
 from models.training.failures import NotFinite
 from models.training.keeper import Keeper
 from models.training.meter import Meter
 from models.training.options import HardwareOptions
 from models.training.snapshot import Snapshot, arrays_of, variables_of
-from models.training.trainer import Trainer, compile_model
+from models.training.trainer import Trainer
 from tests.models.training.test_replicas import SGD, run
 
 SOFTMAX = Head("softmax", "cross_entropy", 4)

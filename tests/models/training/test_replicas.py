@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 
 from models.heads import Head
+from models.training.compiling import compile_model
 from models.training.meter import Meter
-from models.training.trainer import Trainer, compile_model
+from models.training.trainer import Trainer
 
 STEPS = 50
 SOFTMAX = Head("softmax", "cross_entropy", 4)

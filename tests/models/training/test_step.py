@@ -10,11 +10,12 @@ import tensorflow as tf
 from base.errors import InputError
 from models.heads import Head
 from models.training import hardware
+from models.training.compiling import compile_model
 from models.training.failures import NotFinite
 from models.training.loss_options import LossOptions
 from models.training.objective import Objective
 from models.training.options import HardwareOptions
-from models.training.trainer import Trainer, compile_model
+from models.training.trainer import Trainer
 from tests.models.training.test_replicas import SGD, difference, run, trained, weights
 
 SOFTMAX = Head("softmax", "cross_entropy", 4)

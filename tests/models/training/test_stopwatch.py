@@ -1,4 +1,5 @@
 import time
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -16,12 +17,12 @@ def test_it_times_the_steps_of_fit_without_the_call_that_compiles(task, make_tra
 def test_steps_waiting_and_seconds_are_those_of_the_measured_calls_alone():
     calls = []
 
-    def run_steps(steps):
+    def make_steps(steps):
         calls.append(steps)
         time.sleep(0.01 * steps if len(calls) > 1 else 0.5)  # the first compiles
-        return steps, 0.004 * steps
+        return SimpleNamespace(done=steps, waited=0.004 * steps)
 
-    timing = Stopwatch(run_steps, batch_size=8)(0.2)
+    timing = Stopwatch(make_steps, batch_size=8)(0.2)
     assert calls[0] == 1 and timing.seconds < 0.5
     # Neither the step that compiles is counted, nor those that use up what was prefetched.
     assert timing.images % 8 == 0 and timing.images / 8 <= sum(calls) - 2

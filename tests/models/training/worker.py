@@ -23,6 +23,7 @@ from models.heads import Head
 from models.training import hardware
 from models.training.broadcast import broadcast
 from models.training.checkpoint import CheckpointFolder
+from models.training.compiling import compile_model
 from models.training.feed import Feed
 from models.training.keeper import Keeper
 from models.training.normalization import synchronize
@@ -30,7 +31,7 @@ from models.training.optimizers import build_optimizer
 from models.training.options import HardwareOptions, OptimizerOptions
 from models.training.snapshot import Snapshot
 from models.training.together import together
-from models.training.trainer import Trainer, compile_model
+from models.training.trainer import Trainer
 from tests.models.training.conftest import CLASSES, SIZE, Task
 
 

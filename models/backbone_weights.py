@@ -57,7 +57,7 @@ def imagenet_weights(name: str, build: Callable[[], keras.Model]) -> list[np.nda
     try:
         with aside:
             return build().get_weights()
-    except Exception as error:
+    except Exception as error:  # Keras raises a plain one where a download fails
         url, place = _wanted(error)
         if url is None:
             if isinstance(error, OSError):

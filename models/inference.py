@@ -200,7 +200,7 @@ def _units(network: Network, shape: tuple[int, int, int] | None, batch_size: int
         outputs = _single(network.call(images))
     except InputError:
         raise
-    except Exception as error:
+    except Exception as error:  # whatever a model that is not ours raises
         takes = f"pixels {[None, *shape]}" if shape else "JPEG files"
         reason = str(error).strip().partition("\n")[0]
         raise InputError(

@@ -37,7 +37,7 @@ def build_own_model(
     function = _function(Path(path), name)
     try:
         model = function(input_shape, head.units)
-    except Exception as error:
+    except Exception as error:  # whatever the user's code raises
         raise InputError(
             f"Expected {where} to build a model. Received: error={type(error).__name__}: {error}. "
             "It is called with the image shape (height, width, channels) and the number of outputs."
@@ -84,7 +84,7 @@ def _module(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except Exception as error:  # whatever the user's code raises
         raise InputError(f"Expected {path} to run. Received: error={type(error).__name__}: {error}.") from error
     return module
 
@@ -105,7 +105,7 @@ def _check(model: keras.Model, where: str, input_shape: tuple[int, int, int], he
     images = np.random.default_rng(0).integers(0, 256, (2, *input_shape)).astype(np.uint8)
     try:
         outputs = keras.ops.convert_to_numpy(model(images, training=False))
-    except Exception as error:
+    except Exception as error:  # whatever the user's layers raise
         raise InputError(
             f"Expected the model of {where} to take pixels uint8 {[None, *input_shape]}. "
             f"Received: error={type(error).__name__}: {str(error).splitlines()[0]}."

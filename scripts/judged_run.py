@@ -113,7 +113,7 @@ class JudgedRun:
         expected = f"Expected {path} to take images {[None, *self.spec.shape]}"
         try:
             outputs = model(np.zeros((1, *self.spec.shape), np.uint8), training=False)
-        except Exception as error:
+        except Exception as error:  # whatever its layers raise
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             raise input_error(expected, error=reason) from None
         shape = list(getattr(outputs, "shape", ())) or type(outputs).__name__

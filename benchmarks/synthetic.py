@@ -30,11 +30,13 @@ def main() -> None:
 
     from models.training.hardware import prepare
     from scripts.training import training_of
+    from scripts.training_phase import in_phase
 
     training = training_of(options, read_manifest(folder), prepare(options["hardware"]))
     constant = dataclasses.replace(training, setting=dataclasses.replace(training.setting, synthetic=True))
     feeds = {"real data": training.training_feed(), "--synthetic": constant.training_feed()}
-    watches = {name: training.trainer.stopwatch(feed) for name, feed in feeds.items()}
+    trainer = in_phase(training, len(training.phases) - 1).trainer
+    watches = {name: trainer.stopwatch(feed) for name, feed in feeds.items()}
     for watch in watches.values():
         watch(own.seconds)
     timings = {name: [] for name in watches}

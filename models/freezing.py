@@ -47,6 +47,28 @@ def unfreeze(model: "keras.Model", what: str, *, batch_norm: bool = True) -> lis
     return [layer.name for layer in layers if layer.trainable]
 
 
+def learning_rate_shares(model: "keras.Model", first: float) -> tuple[float, ...]:
+    """Discriminative learning rates (Howard, Ruder 2018, https://arxiv.org/abs/1801.06146), over depth in geometric
+    progression: 1 in the head, `first` in the backbone's first layer.
+
+    Args:
+        model: Of `models.backbones.build_backbone_model`.
+        first: Above 0, at most 1.
+
+    Returns:
+        A share of the learning rate for each of `model.trainable_variables`.
+    """
+    from models.backbones import backbone_layers
+
+    layers = backbone_layers(model)
+    share = {
+        id(variable): first ** (1 - place / len(layers))
+        for place, layer in enumerate(layers)
+        for variable in layer.variables
+    }
+    return tuple(share.get(id(variable), 1.0) for variable in model.trainable_variables)
+
+
 def unfrozen(names: Sequence[str], what: str) -> list[str]:
     """The layers that are trained: the last ones.
 

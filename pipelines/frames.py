@@ -35,6 +35,11 @@ class Frames:
         return (*self.size, self.spec.channels)
 
     @property
+    def dtype(self) -> tf.DType:
+        """Of a frame."""
+        return tf.uint8
+
+    @property
     def bytes(self) -> int:
         """Of a frame."""
         return self.size[0] * self.size[1] * self.spec.channels

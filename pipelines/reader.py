@@ -89,6 +89,20 @@ def open_split(
             budget too small for what is asked.
     """
     files = SplitFiles(folder=Path(folder), manifest=manifest, name=split)
+    return open_files(files, frames=frames, parts=parts, options=options, budget=budget, balanced=balanced)
+
+
+def open_files(
+    files: SplitFiles,
+    *,
+    frames: Frames,
+    parts: Parts,
+    options: ReaderOptions,
+    budget: Budget,
+    balanced: bool = False,
+) -> Opened:
+    """As `open_split`, of files that are known."""
+    split = files.name
     part_bytes = parts.size * (frames.bytes + files.record_bytes)
     one_batch = parts.own * part_bytes
     require(
@@ -98,9 +112,11 @@ def open_split(
     )
     require(
         not balanced or 0 not in files.split.examples_per_class,
-        f"Expected examples of every class in split {split!r} of {folder}, for --sampling balanced",
+        f"Expected examples of every class in split {split!r} of {files.folder}, for --sampling balanced",
         without=[
-            name for name, count in zip(manifest.classes, files.split.examples_per_class, strict=True) if count == 0
+            name
+            for name, count in zip(files.manifest.classes, files.split.examples_per_class, strict=True)
+            if count == 0
         ][:5],
     )
     held = resident.resident_bytes(files, frames)
@@ -113,7 +129,7 @@ def open_split(
     except FILE_ERRORS as error:
         raise read_error(error, files, frames) from None
     budget.take(needed)
-    what = "encoded images" if frames.crop else f"uint8 {list(frames.shape)}"
+    what = "encoded images" if frames.crop else f"{frames.dtype.name} {list(frames.shape)}"
     return Opened(reader=reader, files=files, memory=needed, text=f"resident, {what}, {_size(held)} in host memory")
 
 

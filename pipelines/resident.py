@@ -21,7 +21,7 @@ Batch = dict[str, tf.Tensor]
 class Resident:
     """A split in memory: frames, or encoded images where a window of each is decoded in every epoch."""
 
-    image: tf.Tensor  # uint8 [N, H, W, C], or string [N]
+    image: tf.Tensor  # [N, *frames.shape]: uint8 pixels, or the floats of stored features; or string [N]
     label: tf.Tensor  # int32 [N]
     orientation: tf.Tensor | None  # int64 [N], with encoded images
     sizes: tf.Tensor | None  # int32 [N, 2]: height, width as stored, with encoded images
@@ -87,7 +87,7 @@ class Resident:
         return self.stages.finished(self.stages.mapped(elements, batch))
 
     def _classes(self) -> order.Classes:
-        count = np.bincount(self.label.numpy(), minlength=len(self.frames.manifest.classes))
+        count = np.bincount(self.label.numpy())
         return order.Classes(
             members=tf.constant(np.argsort(self.label.numpy(), kind="stable"), tf.int64),
             start=tf.constant(np.cumsum(count) - count, tf.int64),
@@ -125,7 +125,7 @@ def _load_frames(files: SplitFiles, frames: Frames, stages: Stages) -> Resident:
 
     at_once = max(1, min(1024, _LOADED_AT_ONCE // frames.bytes))
     dataset = stages.mapped(_records(files).batch(at_once), batch).prefetch(1)
-    images = _empty((files.split.examples, *frames.shape))
+    images = _empty((files.split.examples, *frames.shape), frames.dtype)
     labels = np.empty(files.split.examples, np.int32)
     read = 0
     for columns in stages.with_options(dataset).as_numpy_iterator():
@@ -133,7 +133,7 @@ def _load_frames(files: SplitFiles, frames: Frames, stages: Stages) -> Resident:
         labels[read : read + len(columns["label"])] = columns["label"]
         read += len(columns["label"])
     return Resident(
-        image=tf.experimental.dlpack.from_dlpack(images.__dlpack__()),  # the array itself, not a copy
+        image=_shared(images, frames.dtype),
         label=tf.constant(labels),
         orientation=None,
         sizes=None,
@@ -164,9 +164,16 @@ def _records(files: SplitFiles) -> tf.data.Dataset:
     return dataset.apply(tf.data.experimental.assert_cardinality(files.split.examples))
 
 
-def _empty(shape: tuple[int, ...]) -> np.ndarray:
-    """A uint8 array whose memory a tensor may share."""
-    count = int(np.prod(shape, dtype=np.int64))
+def _empty(shape: tuple[int, ...], dtype: tf.DType) -> np.ndarray:
+    """An array whose memory a tensor may share."""
+    count = int(np.prod(shape, dtype=np.int64)) * dtype.size
     memory = np.empty(count + _ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % _ALIGNMENT
-    return memory[start : start + count].reshape(shape)
+    return memory[start : start + count].view(dtype.as_numpy_dtype).reshape(shape)
+
+
+def _shared(array: np.ndarray, dtype: tf.DType) -> tf.Tensor:
+    """The array itself as a tensor, not a copy."""
+    if dtype == tf.bfloat16:  # which is no type of NumPy's own, nor of its exchange
+        return tf.bitcast(_shared(array.view(np.uint16), tf.uint16), dtype)
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__())

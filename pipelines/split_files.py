@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import ClassVar
 
 import tensorflow as tf
 
@@ -12,7 +13,6 @@ from pipelines.manifest import Manifest, Split
 from pipelines.native_errors import reason_of
 from pipelines.verify import verify
 
-_OVERWRITE = "Convert the source again with --overwrite."
 # What is wrong when a file is; anything else is no matter of the data.
 FILE_ERRORS = (
     tf.errors.DataLossError,
@@ -33,6 +33,7 @@ class SplitFiles:
     folder: Path
     manifest: Manifest
     name: str
+    remedy: ClassVar[str] = "Convert the source again with --overwrite."
 
     def __post_init__(self) -> None:
         split = self.split
@@ -43,7 +44,7 @@ class SplitFiles:
             examples=split.examples,
             in_shards=counted,
             in_classes=sum(split.examples_per_class),
-            do=_OVERWRITE,
+            do=self.remedy,
         )
         for shard, path in zip(split.shards, self.paths, strict=True):
             size = Path(path).stat().st_size if Path(path).is_file() else None
@@ -51,7 +52,7 @@ class SplitFiles:
                 size == shard.bytes,
                 f"Expected the shard {path} of {shard.bytes} bytes, as the manifest says",
                 bytes=size,
-                do=_OVERWRITE,
+                do=self.remedy,
             )
 
     @property
@@ -109,4 +110,4 @@ class SplitFiles:
             except (tf.errors.OpError, ValueError) as error:
                 reason = reason_of(error)
                 expected = f"Expected an image that can be decoded to {self.manifest.channels} channels"
-                raise input_error(expected, shard=path, record=place, error=reason, do=_OVERWRITE) from None
+                raise input_error(expected, shard=path, record=place, error=reason, do=self.remedy) from None

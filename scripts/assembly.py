@@ -6,25 +6,13 @@ import platform
 import sys
 from typing import Any
 
-import keras
-import numpy as np
 import tensorflow as tf
 
 from base.errors import require
-from models.backbones import build_backbone_model
-from models.cnn import build_cnn
+from models.finetuning import Phase
 from models.heads import Head, head_for
-from models.own_model import build_own_model
 from models.standardise import DEFAULT, Standardisation
-from models.training.feed import Feed
 from models.training.hardware import Hardware
-from models.training.normalization import synchronize
-from models.training.objective import Objective
-from models.training.optimizers import build_optimizer
-from models.training.resizing import build_stages
-from models.training.schedules import factors
-from models.training.step import StepOptions
-from models.training.trainer import Trainer, compile_model
 from pipelines.augment.augmentation import Augmentation
 from pipelines.augment.generator_options import GeneratorOptions, joined_policy
 from pipelines.augment.policy import Policy
@@ -49,6 +37,11 @@ class Setting:
     hardware: Hardware
     parts: Parts
     synthetic: bool  # constant batches stand in for the data
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """Of the run, in each of which the same layers are trained."""
+        return self.options["fine-tuning"].phases(self.options["training"].epochs)
 
     @property
     def seed(self) -> int:
@@ -85,6 +78,11 @@ def setting_of(options: dict[str, Any], manifest: Manifest, hardware: Hardware, 
         accumulate=accumulate,
     )
     options["resizing"].require_within(options["training"].epochs)
+    require(
+        options["model"].is_backbone or options["fine-tuning"].is_default,
+        "Expected the name of a backbone as --model with --unfreeze, --stages and the other options of fine-tuning",
+        model=options["model"].model,
+    )
     require(
         not mixes or parts.size % 2 == 0,
         f"Expected an even number of images for each of {parts.replicas} replicas, where augmentation mixes pairs",
@@ -135,68 +133,6 @@ def fitted_standardisation(options: GeneratorOptions, data: Data, spec: InputSpe
         std=tuple((seen.std * factor).tolist()) if options.divides_features else None,
         zca=zca_matrix(seen, factor=factor, epsilon=options.zca_epsilon) if options.zca_whitening else None,
     )
-
-
-def build_model(setting: Setting, standardisation: Standardisation = DEFAULT) -> keras.Model:
-    """The compiled model, its weights drawn from the run's seed, under the hardware's strategy."""
-    keras.utils.set_random_seed(setting.seed)
-    optimizer = setting.options["optimizer"]
-    with setting.hardware.strategy.scope():
-        model = _built(setting, setting.spec.shape, standardisation)
-        if setting.hardware.synchronized:
-            synchronize(model)
-        compile_model(model, setting.head, build_optimizer(optimizer, setting.parts.batch_size))
-    return model
-
-
-def _built(setting: Setting, shape: tuple[int, int, int], standardisation: Standardisation) -> keras.Model:
-    which = setting.options["model"]
-    if which.is_own:
-        return build_own_model(which.model, shape, setting.head, standardisation)
-    if which.is_backbone:
-        return build_backbone_model(which.model, setting.options["backbone"], shape, setting.head, standardisation)
-    return build_cnn(setting.options["cnn"], shape, setting.head, standardisation)
-
-
-def build_trainer(
-    setting: Setting,
-    model: keras.Model,
-    augment: Any,
-    *,
-    factors: np.ndarray | None = None,
-    standardisation: Standardisation = DEFAULT,
-) -> Trainer:
-    """The trainer of a model, with the step that the options ask for.
-
-    Args:
-        setting: Of the run.
-        model: Of `build_model`.
-        augment: Of training batches, in the step; or None.
-        factors: On the learning rate, a step each; None: 1.
-        standardisation: That the model was built with.
-    """
-    loss, counts = setting.options["loss"], setting.manifest.splits["train"].examples_per_class
-    return Trainer(
-        model,
-        head=setting.head,
-        hardware=setting.hardware,
-        objective=Objective(setting.head, loss, loss.class_weights(counts)),
-        step=StepOptions(accumulate=setting.options["training"].accumulate, factors=factors),
-        augment=augment,
-        stages=build_stages(
-            setting.options["resizing"],
-            model,
-            setting.spec.shape,
-            setting.hardware,
-            lambda shape: _built(setting, shape, standardisation),
-        ),
-    )
-
-
-def schedule_of(setting: Setting, training: Feed) -> np.ndarray | None:
-    """The factors on the learning rate over the run's steps, see `schedules.factors`."""
-    steps = training.steps_until(setting.options["training"].epochs - 1)
-    return factors(setting.options["schedule"], training.examples / training.batch_size, steps)
 
 
 def build_augmentation(setting: Setting, *, cropped: bool) -> Augmentation | None:

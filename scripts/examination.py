@@ -23,7 +23,7 @@ from pipelines.frames import Frames, training_frames
 from pipelines.manifest import Manifest
 from pipelines.reader_options import ReaderOptions
 from pipelines.split_files import SplitFiles
-from scripts import assembly, feeds
+from scripts import assembly, building, feeds
 
 _ROUNDS = 4  # of the short training and of constant batches, in turn; fewer where a step takes seconds
 _LEAST_STEP = 0.1  # of what constant batches take: compiled into the step the augmentation may cost less than alone
@@ -96,9 +96,9 @@ class Examination:
 
     def training(self) -> tuple[Training, Timing]:
         """A short real training, in turn with constant batches: what was seen, and the timing of the latter."""
-        model = assembly.build_model(self._setting)
+        model = building.build_model(self._setting)
         augment = None if self._on_host else self._augmentation
-        trainer = assembly.build_trainer(self._setting, model, augment)
+        trainer = building.build_trainer(self._setting, model, augment)
         watches = trainer.stopwatch(self._feed), trainer.stopwatch(self._constant(augmented=self._on_host))
         seconds, rounds, ends = self._seconds / 5 / _ROUNDS, [], time.perf_counter() + self._seconds / 2
         while not rounds or len(rounds) < _ROUNDS and time.perf_counter() < ends:

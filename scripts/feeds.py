@@ -64,6 +64,11 @@ class Data:
         self._opened: dict[tuple[str, frames.Frames], reader.Opened] = {}
 
     @property
+    def budget(self) -> Budget:
+        """What memory is left for more splits."""
+        return self._budget
+
+    @property
     def cropped(self) -> bool:
         """Whether the random-resized-crop is cut out while decoding, so that the augmentation leaves it out."""
         return self._training.crop is not None

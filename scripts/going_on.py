@@ -91,13 +91,20 @@ def taken_over(options: Mapping[str, Any], training: "Training") -> "Snapshot | 
     if source is None:
         return None
     from models.training.checkpoint import CheckpointFolder
+    from scripts.training_phase import in_phase
 
+    require(
+        len(training.phases) == 1,
+        "Expected --start-from without --stages or gradual unfreezing: the optimizers of their phases differ",
+        start_from=source,
+    )
     snapshot = CheckpointFolder(RunDirectory(Path(source)).checkpoints).load_newest()
     require(snapshot is not None, "Expected --start-from to name a run with a checkpoint", start_from=source)
     feed = training.training_feed()
     epoch = next(number for number in range(2**62) if feed.steps_until(number) > snapshot.step)
     epochs = options["training"].epochs
     require(epoch < epochs, f"Expected --epochs above {epoch}, which {source} has done", epochs=epochs)
-    start = snapshot.passed_on(epoch, float(training.model.optimizer.learning_rate.numpy()))
-    training.trainer.require_fits(start, f"the newest checkpoint of {source}")
+    first = in_phase(training, 0)
+    start = snapshot.passed_on(epoch, float(first.trainer.model.optimizer.learning_rate.numpy()))
+    first.trainer.require_fits(start, f"the newest checkpoint of {source}")
     return start

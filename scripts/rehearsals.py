@@ -26,16 +26,19 @@ def find_rate(options: dict[str, Any], manifest: Manifest, console: Console) -> 
     from models.training.hardware import prepare
     from models.training.together import together
     from scripts.training import training_of
+    from scripts.training_phase import in_phase
 
     path = Path(options["run"].find_lr)
     require(path.absolute().parent.is_dir(), "Expected --find-lr in a folder that is there", find_lr=str(path))
     rising = dataclasses.replace(options["optimizer"], learning_rate=rate_finder.HIGHEST, scale_lr=None)
+    plain = dataclasses.replace(options["fine-tuning"], finetune_rate=1.0)
     factors = (rate_finder.rising_rates(_STEPS) / rate_finder.HIGHEST).astype("float32")
     hardware = prepare(options["hardware"])
     with together(hardware.heartbeat):
-        training = training_of({**options, "optimizer": rising}, manifest, hardware, factors=factors)
-        with training.data.reading(training=True):
-            test = training.trainer.find_rate(training.training_feed(), _STEPS)
+        training = training_of({**options, "optimizer": rising, "fine-tuning": plain}, manifest, hardware)
+        first = in_phase(training, 0, factors)
+        with first.watched():
+            test = first.trainer.find_rate(first.training_feed(), _STEPS)
     if hardware.worker == 0:
         rate_finder.draw(test, path)
     tried = f"{len(test.rates)} steps from {test.rates[0]:.1e} to {test.rates[-1]:.1e}"

@@ -3,21 +3,20 @@
 
 import contextlib
 import json
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from base import command, native_log, signals
+from base import command, native_log
 from base.errors import require
-from base.options import neutral_names, parse, to_dict
+from base.options import neutral_names, to_dict
 from models.training.run_directory import RunDirectory
 from pipelines.input_options import InputOptions
 from pipelines.manifest import Manifest, read_manifest
 from scripts import going_on, rehearsals
-from scripts.train_options import GROUPS, RunOptions
+from scripts.train_options import RunOptions, parse_options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> None:
-    options = parse("train.py", "Trains and evaluates an image classifier.", GROUPS, argv)
+    options = parse_options(argv)
     own: RunOptions = options["run"]
     manifest = read_manifest(Path(own.data))
     manifest.split("train", Path(own.data))
@@ -90,10 +89,14 @@ class Job:
         self.options = going_on.adopted(self.options, run.chosen())
         with native_log.captured():
             from models.training.hardware import prepare
+            from scripts.replay import failed_at
             from scripts.training import training_of
+            from scripts.training_phase import in_phase
 
             hardware = prepare(self.options["hardware"])
-            said = training_of(self.options, self.manifest, hardware).replayed(run.replay)
+            training = training_of(self.options, self.manifest, hardware)
+            start = failed_at(run.replay)
+            said = in_phase(training, start.phase).replayed(start)
         self.console.print(said, markup=False, soft_wrap=True)
 
     def _state(self, run: RunDirectory) -> str:
@@ -116,25 +119,34 @@ class Job:
 
     def _train(self, run: RunDirectory, log: native_log.NativeLog, hardware: Any, *, goes_on: bool) -> None:
         """The story of a training."""
+        from models.training.callbacks import metrics_rows
+        from scripts.fitting import fit
         from scripts.training import training_of
+        from scripts.training_phase import in_phase
 
         training = training_of(self.options, self.manifest, hardware)
         if self.options["run"].dry_run:
             training = training.cut_to_a_step()
-        folder, start = self._begin(run, training, goes_on=goes_on)
+        config, environment = self._config(training), training.environment(self._identities)
+        folder, start = self._start(run, training, config, goes_on=goes_on)
+        first = in_phase(training, start.phase if start else 0)
         if self.writes:
+            # Only now: all that could be refused has been.
+            rows = metrics_rows(start) if start else []
+            if goes_on and start:
+                run.go_on(config, environment, rows=rows, neutral=self._neutral)
+            else:
+                run.create(config, environment, rows=rows)
             log.keep_in(run.log)
-        self._say(training, start)
-        best = self._fit(run, training, folder, start)
-        self._finish(run, training, best)
+        self._say(first, start)
+        last, best = fit(first, start, run, folder, console=self.console, writes=self.writes, warn=self._warn)
+        self._finish(run, last, best)
 
-    def _begin(self, run: RunDirectory, training: Any, *, goes_on: bool) -> tuple[Any, Any]:
+    def _start(self, run: RunDirectory, training: Any, config: dict[str, Any], *, goes_on: bool) -> tuple[Any, Any]:
         """The run's checkpoints, and the snapshot to start from; None: at the beginning."""
         from models.training.broadcast import broadcast
-        from models.training.callbacks import metrics_rows
         from models.training.checkpoint import CheckpointFolder
 
-        config, environment = self._config(training), training.environment(self._identities)
         folder = CheckpointFolder(
             run.checkpoints,
             keep=self.options["checkpoints"].checkpoints,
@@ -144,72 +156,25 @@ class Job:
         # A worker that stood in for the first one, when that was lost, may have saved last.
         newest = folder.load_newest() if goes_on or not self.writes else None
         start = broadcast(training.setting.hardware, newest) or going_on.taken_over(self.options, training)
-        if self.writes:
-            rows = metrics_rows(start) if start else []
-            if goes_on and start:
-                run.go_on(config, environment, rows=rows, neutral=self._neutral)
-            else:
-                run.create(config, environment, rows=rows)
         return folder, start
 
-    def _fit(self, run: RunDirectory, training: Any, folder: Any, start: Any) -> Any:
-        """Trains; returns the callback that knows the best epoch."""
-        from models.training.callbacks import standard_callbacks
-        from models.training.checkpoint import CheckpointFolder
-        from models.training.keeper import Keeper
-        from models.training.progress import Progress
-        from models.training.waiting import WaitingVerdict
-        from scripts.lost_batches import LostBatches
-
-        console, chosen = self.console, self.options["training"]
-        validation = training.validation_feed()
-        best, callbacks = standard_callbacks(
-            run, chosen, validation=validation is not None, writes=self.writes, warn=self._warn
-        )
-        if training.data.arrivals is not None:
-            callbacks.append(LostBatches(training.data.arrivals, lambda text: console.print(text, soft_wrap=True)))
-        progress = Progress(console)
-        verdict = WaitingVerdict(console, _doctor(self.options["run"].data, run), training.likely_to_be_slow)
-        with training.watched(), signals.held_back() as received, contextlib.closing(progress):
-            keeper = Keeper(
-                folder,
-                self.options["checkpoints"],
-                replay=CheckpointFolder(run.replay, keep=1),
-                received=received,
-                peers=training.setting.hardware.heartbeat,
-            )
-            try:
-                training.trainer.fit(
-                    training.training_feed(start.step if start else 0),
-                    validation,
-                    epochs=training.epochs,
-                    steps_per_call=chosen.steps_per_call,
-                    callbacks=[progress, verdict, *callbacks],
-                    keeper=keeper,
-                    start=start,
-                )
-            except KeyboardInterrupt:
-                if keeper.saved_step:
-                    console.print(f"saved at step {keeper.saved_step}: the same command goes on from there")
-                raise
-        return best
-
-    def _finish(self, run: RunDirectory, training: Any, best: Any) -> None:
+    def _finish(self, run: RunDirectory, last: Any, best: Any) -> None:
         """Judges and saves the weights that are wanted."""
         from models.training.report import write_report
         from models.training.saving import save_model
 
         judged_by_best = self.options["training"].final == "best" and best.epoch is not None
-        training.settle(run.best if judged_by_best else None)
+        training = last.training
+        last.settle(run.best if judged_by_best else None)
         if judged_by_best:
             self.console.print(f"best epoch: {best.epoch} (val_loss {best.loss:.4f})")
         if self.judge is not None:
             with training.data.reading():
-                self._evaluate(training, run)
+                self._evaluate(last, run)
         if self.writes:
             for finding in write_report(run):
                 self.console.print(f"seen: {finding}", soft_wrap=True)
-            save_model(training.model, training.setting.head, run.model, training.trainer.loss_scale)
+            save_model(training.model, training.setting.head, run.model, last.trainer.loss_scale)
 
     def print_result(self, run: RunDirectory) -> None:
         """What came out of a finished run."""
@@ -239,9 +204,9 @@ class Job:
     def _warn(self, text: str) -> None:
         self.console.print(f"warning: {text}", soft_wrap=True)
 
-    def _say(self, training: Any, start: Any) -> None:
+    def _say(self, phase: Any, start: Any) -> None:
         """What is really on."""
-        console = self.console
+        console, training = self.console, phase.training
         for title, text in training.really_on().items():
             console.print(f"{title:>12}  {text}", soft_wrap=True)
         if start is not None:
@@ -249,11 +214,11 @@ class Job:
         width = min(console.width, 100)
         training.model.summary(line_length=width, print_fn=lambda text: console.print(text, markup=False))
 
-    def _evaluate(self, training: Any, run: RunDirectory) -> None:
+    def _evaluate(self, last: Any, run: RunDirectory) -> None:
         from base import files
         from models.evaluation import evaluation_report
 
-        result = training.trainer.evaluate(training.evaluation_feed(self.judge))
+        result = last.whole.evaluate(last.training.evaluation_feed(self.judge))
         report = evaluation_report(result["scores"], result["label"], result["loss"], self.manifest.classes, self.judge)
         if self.writes:
             files.write_json(run.evaluation, report)
@@ -267,11 +232,6 @@ def _judge(options: RunOptions, manifest: Manifest) -> str | None:
         manifest.split(options.evaluate_on, Path(options.data))
         return options.evaluate_on
     return next((name for name in ("test", "validation") if name in manifest.splits), None)
-
-
-def _doctor(data: str, run: RunDirectory) -> str:
-    """The command that says what a run waits for."""
-    return f"scripts/doctor.py --data {shlex.quote(data)} --config {shlex.quote(str(run.config))}"
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """What `train.py` can be told, and with it every command that takes its recipes. Free of TensorFlow."""
 
 import dataclasses
+import sys
 import typing
+from collections.abc import Sequence
 
 from base.errors import require
-from base.options import option
+from base.options import given, option, parse
 from models.backbone_options import BackboneOptions
 from models.cnn_options import CNNOptions
+from models.finetuning import FineTuningOptions
 from models.heads import HeadOptions
 from models.model_options import ModelOptions
 from models.training.loss_options import LossOptions
@@ -64,6 +67,7 @@ GROUPS = {
     "cnn": CNNOptions,
     "backbone": BackboneOptions,
     "head": HeadOptions,
+    "fine-tuning": FineTuningOptions,
     "loss": LossOptions,
     "optimizer": OptimizerOptions,
     "schedule": ScheduleOptions,
@@ -72,6 +76,21 @@ GROUPS = {
     "checkpoints": CheckpointOptions,
     "hardware": HardwareOptions,
 }
+
+
+def parse_options(argv: Sequence[str] | None) -> dict[str, typing.Any]:
+    """train.py's command line: title -> instance; with `--stages`, the epochs are their sum."""
+    argv = sys.argv[1:] if argv is None else argv
+    options = parse("train.py", "Trains and evaluates an image classifier.", GROUPS, argv)
+    stages, training = options["fine-tuning"], options["training"]
+    if stages.epochs is None:
+        return options
+    require(
+        "epochs" not in given(argv, GROUPS) or training.epochs == stages.epochs,
+        f"Expected --stages alone, whose epochs add up to {stages.epochs}, or as many --epochs",
+        epochs=training.epochs,
+    )
+    return {**options, "training": dataclasses.replace(training, epochs=stages.epochs)}
 
 
 def recipe_groups(own: type) -> dict[str, type]:

@@ -1,22 +1,21 @@
-"""A training put together from its options: data, model and trainer, with nothing written yet."""
+"""A training put together from its options: data and model, with nothing written yet."""
 
-import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from models.backbone_table import BACKBONES
+from models.backbones import backbone_layers
+from models.finetuning import Phase
+from models.freezing import unfrozen
 from models.own_model import needs_its_file
 from models.standardise import Standardisation
-from models.training.broadcast import broadcast
-from models.training.failures import NotFinite
 from models.training.feed import Feed
 from models.training.hardware import Hardware
-from models.training.trainer import Trainer
 from pipelines.augment.augmentation import Augmentation
 from pipelines.example_ids import read_ids
 from pipelines.manifest import Manifest
@@ -24,27 +23,27 @@ from pipelines.sample_weights import read_sample_weights
 from pipelines.split_files import SplitFiles
 from scripts import assembly, feeds
 from scripts.assembly import Setting
+from scripts.building import build_model
 from scripts.feeds import Data
-from scripts.replay import naming_examples, replayed
 from scripts.served_feeds import ServedData
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Training:
-    """All that a training consists of."""
+    """All that lasts through a training; see `training_phase.in_phase` for what changes."""
 
     setting: Setting
     data: Data
     standardisation: Standardisation
     augmentation: Augmentation | None
     model: keras.Model
-    trainer: Trainer
-    only_a_step: bool = False  # of training, and of each evaluation
+    only_a_step: bool = False  # of each phase, and of each evaluation
 
     @property
-    def epochs(self) -> int:
-        """That are trained."""
-        return 1 if self.only_a_step else self.setting.options["training"].epochs
+    def phases(self) -> tuple[Phase, ...]:
+        """Of the run."""
+        phases = self.setting.phases
+        return tuple(phase.cut_to_an_epoch() for phase in phases) if self.only_a_step else phases
 
     def cut_to_a_step(self) -> "Training":
         """Of everything."""
@@ -55,62 +54,45 @@ class Training:
         """Whether there is a split to judge the epochs by."""
         return not self.setting.synthetic and "validation" in self.setting.manifest.splits
 
-    def training_feed(self, start_step: int = 0) -> Feed:
-        """The training split from a step on, or what stands in for it."""
-        return self._cut(_training_feed(self.setting, self.data, self.augmentation, start_step))
+    @property
+    def augment_in_step(self) -> Augmentation | None:
+        """What the compiled step does to its images."""
+        return None if self.setting.on_host else self.augmentation
 
-    def validation_feed(self) -> Feed | None:
-        """The validation split; None where there is none."""
-        return self.evaluation_feed("validation") if self.has_validation else None
+    @property
+    def augment_on_host(self) -> Augmentation | None:
+        """What the input pipeline does to them."""
+        return self.augmentation if self.setting.on_host else None
+
+    def training_feed(self, start_step: int = 0) -> Feed:
+        """The images of the training split from a step on, or what stands in for them."""
+        return self.cut(_training_feed(self.setting, self.data, self.augment_on_host, start_step))
 
     def evaluation_feed(self, split: str) -> Feed:
-        """Every example of a split, once."""
-        return self._cut(self.data.evaluation(split))
+        """Every image of a split, once."""
+        return self.cut(self.data.evaluation(split))
+
+    def cut(self, feed: Feed) -> Feed:
+        """A feed, or the first step of it where no more is wanted."""
+        return feed.first_step(self.setting.parts.own) if self.only_a_step else feed
 
     def really_on(self) -> dict[str, str]:
         """Title -> what is really on, for the start of a run."""
         which = self.setting.options["model"]
+        has_own = which.model in BACKBONES  # preprocessing
         needed = "; model.keras needs it to be loaded" if which.is_own and needs_its_file(self.model) else ""
         return {
             **self.setting.hardware.describe(),
             "model": f"{which.model}{needed}",
             **({"data": feeds.SYNTHETIC} if self.setting.synthetic else self.data.describe()),
             "augmentation": assembly.describe_augmentation(self.setting),
-            "standardised": self.standardisation.describe(),
+            "standardised": "as its weights expect it" if has_own else self.standardisation.describe(),
         }
 
     def environment(self, identities: dict[str, Any]) -> dict[str, Any]:
         """The content of `environment.json`; `identities`: fingerprints of what the run is made of."""
         environment = assembly.environment(self.setting.manifest, self.really_on(), identities)
         return {**environment, "standardisation": self.standardisation.to_dict()}
-
-    def _cut(self, feed: Feed) -> Feed:
-        return feed.first_step(self.setting.parts.own) if self.only_a_step else feed
-
-    @contextlib.contextmanager
-    def watched(self) -> Iterator[None]:
-        """Where training happens: its errors name shard and record, and the examples of a step that failed."""
-        try:
-            with self.data.reading(training=True):
-                yield
-        except NotFinite as error:
-            raise error if self.setting.synthetic else naming_examples(error, self.data) from None
-
-    def settle(self, best: Path | None) -> None:
-        """Gives every worker the weights that are judged and saved: those of a file of the first one, or the last."""
-        hardware = self.setting.hardware
-        if best is not None:
-            if hardware.worker == 0:
-                self.model.load_weights(best)
-            shared = broadcast(hardware, self.trainer.weights() if hardware.worker == 0 else None)
-            if hardware.worker != 0:
-                self.trainer.take_over(shared)
-        self.trainer.settle()
-
-    def replayed(self, folder: Path) -> str:
-        """What happened in the step at which the training failed that left its moment before in `folder`."""
-        on_host = self.augmentation if self.setting.on_host else None
-        return replayed(folder, self.trainer, self.data, on_host=on_host)
 
     @property
     def likely_to_be_slow(self) -> str:
@@ -121,16 +103,13 @@ class Training:
         return "decoding" if streamed or self.data.cropped else ""
 
 
-def training_of(
-    options: dict[str, Any], manifest: Manifest, hardware: Hardware, *, factors: np.ndarray | None = None
-) -> Training:
+def training_of(options: dict[str, Any], manifest: Manifest, hardware: Hardware) -> Training:
     """Puts a training together.
 
     Args:
         options: Title -> instance, of `train_options.GROUPS`.
         manifest: Of the data set.
         hardware: Prepared as the options want it.
-        factors: On the learning rate, in place of the schedule's.
 
     Raises:
         InputError: The options don't go together, or not with the data set or the hardware; files that can't be read.
@@ -150,24 +129,18 @@ def training_of(
     )
     augmentation = assembly.build_augmentation(setting, cropped=data.cropped)
     # Opened, and where they are to be held read, before anything is built or written: files may be broken.
-    feed = _training_feed(setting, data, augmentation, 0)
+    _training_feed(setting, data, augmentation if setting.on_host else None, 0)
     standardisation = assembly.standardisation_of(setting, data)
-    model = assembly.build_model(setting, standardisation)
+    model = build_model(setting, standardisation)
+    if options["model"].is_backbone:
+        names = [layer.name for layer in backbone_layers(model)]
+        for phase in setting.phases:
+            unfrozen(names, phase.unfreeze)  # refuses what the last phase would only find out in the end
     training = Training(
-        setting=setting,
-        data=data,
-        standardisation=standardisation,
-        augmentation=augmentation,
-        model=model,
-        trainer=assembly.build_trainer(
-            setting,
-            model,
-            augment=None if setting.on_host else augmentation,
-            standardisation=standardisation,
-            factors=assembly.schedule_of(setting, feed) if factors is None else factors,
-        ),
+        setting=setting, data=data, standardisation=standardisation, augmentation=augmentation, model=model
     )
-    training.validation_feed()
+    if training.has_validation:
+        training.evaluation_feed("validation")
     return training
 
 
@@ -179,8 +152,7 @@ def _sample_weights(options: dict[str, Any], manifest: Manifest) -> np.ndarray |
     return read_sample_weights(Path(path), read_ids(files))
 
 
-def _training_feed(setting: Setting, data: Data, augmentation: Augmentation | None, start_step: int) -> Feed:
-    on_host = augmentation if setting.on_host else None
+def _training_feed(setting: Setting, data: Data, on_host: Augmentation | None, start_step: int) -> Feed:
     if setting.synthetic:
         shape = data.training_frames.shape
         return feeds.synthetic_feed(setting.manifest, shape, setting.parts, setting.seed, augmentation=on_host)

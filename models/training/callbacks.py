@@ -10,6 +10,7 @@ from base import files
 from base.errors import require
 from models.training.options import TrainingOptions
 from models.training.run_directory import RunDirectory
+from models.training.saving import averaged
 from models.training.snapshot import Snapshot
 
 _NORM = "gradient_norm/"
@@ -25,7 +26,8 @@ def metrics_row(epoch: int, logs: Mapping[str, Any]) -> dict[str, Any]:
 def metrics_rows(start: Snapshot) -> list[dict[str, Any]]:
     """The lines of the epochs that are done at a snapshot."""
     epochs = [dict(zip(start.history, values, strict=True)) for values in zip(*start.history.values(), strict=True)]
-    return [metrics_row(start.epoch - len(epochs) + place, logs) for place, logs in enumerate(epochs)]
+    logged = [{name: value for name, value in logs.items() if value is not None} for logs in epochs]
+    return [metrics_row(start.epoch - len(epochs) + place, logs) for place, logs in enumerate(logged)]
 
 
 class MetricsFile(keras.callbacks.Callback):
@@ -45,18 +47,27 @@ class MetricsFile(keras.callbacks.Callback):
 class BestModel(keras.callbacks.Callback):
     """Keeps the model of the lowest validation loss, and with it the optimizer.
 
-    Where it finds no room, training goes on with the one that stands there. As `.keras`: what Keras writes as weights
-    alone goes to the disk through HDF5, which brings the process down where that is full.
+    Its weights are those that were judged: their moving averages, where the optimizer keeps them. Where it finds no
+    room, training goes on with the one that stands there. As `.keras`: what Keras writes as weights alone goes to the
+    disk through HDF5, which brings the process down where that is full.
 
     Args:
         run: Where.
+        model: That is kept, whose part may be what is trained; None: what is trained.
         writes: Whether it is this process that writes; another one only knows which epoch is the best.
         warn: Told what went wrong and could be survived.
     """
 
-    def __init__(self, run: RunDirectory, *, writes: bool = True, warn: Callable[[str], None] = print) -> None:
+    def __init__(
+        self,
+        run: RunDirectory,
+        model: keras.Model | None = None,
+        *,
+        writes: bool = True,
+        warn: Callable[[str], None] = print,
+    ) -> None:
         super().__init__()
-        self._run, self._writes, self._warn = run, writes, warn
+        self._run, self._kept, self._writes, self._warn = run, model, writes, warn
         self.epoch: int | None = None  # counted from 1
         self.loss = float("inf")
 
@@ -78,8 +89,8 @@ class BestModel(keras.callbacks.Callback):
         if not self._writes:
             return True
         try:
-            with files.whole_file(self._run.best, suffix=".keras") as temporary:
-                self.model.save(temporary)
+            with files.whole_file(self._run.best, suffix=".keras") as temporary, averaged(self.model):
+                (self._kept or self.model).save(temporary)
         except OSError as error:
             self._warn(f"{self._run.best} could not be written ({error.strerror or error}); what stands there stays")
             return False
@@ -107,6 +118,8 @@ def standard_callbacks(
     options: TrainingOptions,
     *,
     validation: bool,
+    model: keras.Model | None = None,
+    stops_from: int = 0,
     writes: bool = True,
     warn: Callable[[str], None] = print,
 ) -> tuple[BestModel, list[keras.callbacks.Callback]]:
@@ -116,13 +129,15 @@ def standard_callbacks(
         run: Where they write.
         options: Of training.
         validation: Whether there is a validation split; without one nothing can stop early.
+        model: See `BestModel`.
+        stops_from: The epoch, from 0, before which nothing stops early.
         writes: Whether it is this process that writes, of several that train together.
         warn: Told what went wrong and could be survived.
 
     Returns:
         The one that keeps the best model; all callbacks, this one included.
     """
-    best = BestModel(run, writes=writes, warn=warn)
+    best = BestModel(run, model, writes=writes, warn=warn)
     callbacks = [RefuseNonFiniteLoss(), best]
     if writes:
         callbacks += [MetricsFile(run), keras.callbacks.TensorBoard(run.tensorboard, write_graph=False)]
@@ -131,5 +146,7 @@ def standard_callbacks(
             keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=options.reduce_lr_on_plateau)
         )
     if validation and options.early_stopping:
-        callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=options.early_stopping))
+        callbacks.append(
+            keras.callbacks.EarlyStopping("val_loss", patience=options.early_stopping, start_from_epoch=stops_from)
+        )
     return best, callbacks

@@ -1,5 +1,6 @@
 """When a run is saved: after each epoch, every so many steps or minutes, and before a signal ends it."""
 
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 
@@ -20,6 +21,9 @@ class Keeper:
             `KeyboardInterrupt`. (An exception raised by a signal's handler while TensorFlow calls back into Python can
             abort the process.)
         peers: The other workers, if there are any: only the lowest that is alive saves.
+
+    Attributes:
+        phase: Of the run, that the snapshots are marked with.
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class Keeper:
         self._received = received
         self._peers = peers
         self._saved_at, self.saved_step = time.monotonic(), 0
+        self.phase = 0
 
     def after_call(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
         """Saves where it is time to; raises `KeyboardInterrupt` where a signal has come."""
@@ -62,7 +67,7 @@ class Keeper:
         self._saved_at = time.monotonic()
         if self._peers and not self._peers.writes:
             return False
-        saved = self._folder.save(snapshot())
+        saved = self._folder.save(dataclasses.replace(snapshot(), phase=self.phase))
         self.saved_step = step if saved else self.saved_step
         if saved and self._peers:
             self._peers.saved(step)
@@ -73,4 +78,4 @@ class Keeper:
         if self._replay is None or (self._peers and not self._peers.writes):
             return False
         self._replay.clear()
-        return self._replay.save(snapshot)
+        return self._replay.save(dataclasses.replace(snapshot, phase=self.phase))

@@ -3,6 +3,9 @@
 `tests/models/training/test_keras_internals.py` names those that a new Keras has moved.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 from keras.src.backend.tensorflow.optimizer import TFOptimizer
@@ -12,22 +15,60 @@ from keras.src.utils.naming import reset_uids
 # Creating slots beside their variables is needed under a strategy, and no obstacle to the pure update.
 _KEPT = {"add_variable_from_reference", "__init__", "__module__", "__doc__", "__dict__", "__weakref__"}
 
-
-def pure_optimizer(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
-    """A twin that shares the optimizer's variables and whose `stateless_apply` works on the TensorFlow backend.
-
-    TensorFlow's optimizer class overrides Keras' neutral methods with ones that need tf.Variables. The twin's class
-    puts the neutral ones back; the optimizer itself keeps its class, so that a saved model names one that Keras knows.
-    """
-    overridden = {
+# TensorFlow's optimizer class overrides Keras' neutral methods with ones that need tf.Variables. This class puts the
+# neutral ones back: beside an optimizer's class it comes before TensorFlow's, and after what that class itself defines.
+_Neutral = type(
+    "Neutral",
+    (keras.optimizers.Optimizer,),
+    {
         name: getattr(BaseOptimizer, name)
         for name in vars(TFOptimizer)
         if name in vars(BaseOptimizer) and name not in _KEPT
-    }
-    twin = object.__new__(type("Pure" + type(optimizer).__name__, (type(optimizer),), overridden))
+    },
+)
+
+
+def pure_optimizer(
+    optimizer: keras.optimizers.Optimizer, shares: Sequence[float] | None = None
+) -> keras.optimizers.Optimizer:
+    """A twin that shares the optimizer's variables and whose `stateless_apply` works on the TensorFlow backend.
+
+    The optimizer itself keeps its class, so that a saved model names one that Keras knows.
+
+    Args:
+        optimizer: Built.
+        shares: Of the learning rate, for each variable that it was built for; weight decay takes them too. None: all of
+            it, for all.
+    """
+    kind = type(optimizer)
+    bases = (kind, _Neutral) if shares is None else (_Discriminative, kind, _Neutral)
+    twin = object.__new__(type(f"Pure{kind.__name__}", bases, {}))
     twin.__dict__.update(optimizer.__dict__)  # not copy.copy: Keras rebuilds a copy from its config, with new variables
     twin._trainable_variables_indices = {twin._var_key(v): i for i, v in enumerate(twin._trainable_variables)}
+    if shares is not None:
+        twin.__dict__["_shares"] = tuple(shares)  # Keras would track what is assigned
     return twin
+
+
+class _Discriminative(keras.optimizers.Optimizer):
+    """An optimizer's class in front of which this one stands learns each variable with a share of its rate."""
+
+    _share = 1.0
+
+    @property
+    def learning_rate(self) -> Any:
+        """Of the variable that is at hand."""
+        return super().learning_rate * self._share
+
+    def update_step(self, gradient: tf.Tensor, variable: keras.Variable, learning_rate: tf.Tensor) -> None:
+        """As the optimizer's, with the variable's share."""
+        super().update_step(gradient, variable, learning_rate * self._shares[self._get_variable_index(variable)])
+
+    def _apply_weight_decay(self, variables: Sequence[keras.Variable]) -> None:
+        for variable in variables:
+            self.__dict__["_share"] = self._shares[self._get_variable_index(variable)]
+            super()._apply_weight_decay([variable])
+        self.__dict__["_share"] = 1.0
 
 
 def moving_averages(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable] | None:

@@ -26,17 +26,20 @@ _CLASSES = {
 }
 
 
-def build_optimizer(options: OptimizerOptions, batch_size: int | None = None) -> keras.optimizers.Optimizer:
+def build_optimizer(
+    options: OptimizerOptions, batch_size: int | None = None, *, rate_factor: float = 1.0
+) -> keras.optimizers.Optimizer:
     """The optimizer that the options ask for; unbuilt.
 
     Args:
         options: Of the optimizer.
         batch_size: Of the global batch; needed where the learning rate is scaled with it.
+        rate_factor: On the learning rate.
     """
     cls = _CLASSES[options.optimizer]
     known = inspect.signature(cls.__init__).parameters
     wanted = {
-        "learning_rate": options.scaled_learning_rate(batch_size),
+        "learning_rate": options.scaled_learning_rate(batch_size) * rate_factor,
         # Keras' AdamW takes no weight decay of None; 0 is none.
         "weight_decay": options.weight_decay if options.optimizer == "adamw" else options.weight_decay or None,
         "momentum": options.momentum,

@@ -1,11 +1,14 @@
 """A trained model -> `model.keras`, which plain Keras loads, compiled, and goes on training."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 
 from base import files
 from models.heads import Head
+from models.training.keras_internals import moving_averages
 from models.training.loss_scale import LossScale
 
 
@@ -30,6 +33,20 @@ def save_model(model: keras.Model, head: Head, path: Path, loss_scale: LossScale
     finally:
         if loss_scale is not None:
             compile_with(model, head, optimizer)
+
+
+@contextlib.contextmanager
+def averaged(model: keras.Model) -> Iterator[None]:
+    """Where the weights are their moving averages, if the model's optimizer keeps them."""
+    averages = moving_averages(model.optimizer) or []
+    own = [(variable, variable.numpy()) for variable in model.trainable_variables[: len(averages)]]
+    for (variable, _), average in zip(own, averages, strict=True):
+        variable.assign(average)
+    try:
+        yield
+    finally:
+        for variable, value in own:
+            variable.assign(value)
 
 
 def compile_with(model: keras.Model, head: Head, optimizer: keras.optimizers.Optimizer) -> None:

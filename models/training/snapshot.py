@@ -25,16 +25,38 @@ class Snapshot:
         epoch: The epoch that is going on, counted from 0; one that is done up to its end counts as going on until its
             evaluation and its callbacks are done too.
         steps_of_epoch: Steps done since that epoch's start.
-        history: Keras' logs of each epoch that is done.
+        history: Keras' logs of each epoch that is done; None where an epoch logged nothing under a name.
         callbacks: The states of callbacks, see `callback_state`; None: they begin anew.
+        phase: Of the run, from 0: with another one other variables are trained.
     """
 
     arrays: dict[str, np.ndarray]
     step: int
     epoch: int
     steps_of_epoch: int
-    history: dict[str, list[float]]
+    history: dict[str, list[float | None]]
     callbacks: list[dict[str, Any]] | None
+    phase: int = 0
+
+    def entering(self, weights: "Snapshot") -> "Snapshot":
+        """Where the next phase starts when this one has ended here: with an optimizer that knows nothing yet, and a
+        learning rate that no callback has lowered.
+
+        Args:
+            weights: Of the next phase's trainer, whose model shares the variables of this one's.
+        """
+        lasting = {name: value for name, value in self.arrays.items() if name.startswith(("loss_scale/", "callbacks/"))}
+        callbacks = [
+            {**one, "state": {}} if one["name"] == "ReduceLROnPlateau" else one for one in self.callbacks or ()
+        ]
+        return dataclasses.replace(
+            weights,
+            arrays={**weights.arrays, **lasting},
+            step=self.step,
+            epoch=self.epoch,
+            history=self.history,
+            callbacks=callbacks,
+        )
 
     def passed_on(self, epoch: int, learning_rate: float) -> "Snapshot":
         """Where another run starts that takes over weights, optimizer and step.

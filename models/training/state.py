@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 
@@ -50,8 +50,16 @@ class TrainingState:
         self.step -= 1
         self.meter.forget_skipped()
 
-    def end_epoch(self) -> None:
-        """Goes over to the next epoch."""
+    def end_epoch(self, logs: Mapping[str, float]) -> None:
+        """Goes over to the next epoch.
+
+        Args:
+            logs: Of this one. Other phases may log other layers: the history has None where a name is missing.
+        """
+        history = self._history.history
+        for name, values in history.items():
+            missing = [None] * (len(self._history.epoch) - len(values))
+            history[name] = missing + values if name in logs else values + missing
         self.epoch += 1
         self.meter.start_epoch()
 

@@ -47,6 +47,7 @@ class StepOptions:
     accumulate: int = 1  # equal parts that a replica's batch is cut into, one after the other
     synchronized: bool = False  # the forward half communicates (synchronised batch normalisation)
     factors: np.ndarray | None = None  # float32 [steps], on the learning rate, see `schedules`
+    shares: tuple[float, ...] | None = None  # of the learning rate, for each trainable variable
 
 
 def build_training_step(
@@ -87,7 +88,7 @@ def build_training_step(
     )
     # What communicates can't be compiled, nor stand in a function of its own.
     forward_backward = _compiled(forward_backward, options.xla and not options.synchronized)
-    update = _compiled(_update(model.optimizer, loss_scale, options.factors), options.xla)
+    update = _compiled(_update(model.optimizer, loss_scale, options), options.xla)
 
     def step(batch: Batch) -> Sums:
         context = tf.distribute.get_replica_context()
@@ -158,10 +159,10 @@ def build_evaluation_step(
 
 
 def _update(
-    optimizer: keras.optimizers.Optimizer, loss_scale: LossScale | None, factors: np.ndarray | None
+    optimizer: keras.optimizers.Optimizer, loss_scale: LossScale | None, options: StepOptions
 ) -> Callable[..., Any]:
     rate_place = next(i for i, variable in enumerate(optimizer.variables) if variable is optimizer.learning_rate)
-    optimizer = pure_optimizer(optimizer)
+    optimizer, factors = pure_optimizer(optimizer, options.shares), options.factors
 
     def update(
         weights: Tensors, slots: Tensors, scale: Tensors, gradients: Tensors, loss: tf.Tensor, share: tf.Tensor

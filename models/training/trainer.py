@@ -84,6 +84,7 @@ class Trainer:
         self._run_steps = self._loops[-1]
         judged = moving_averages(model.optimizer) or model.trainable_variables
         evaluation = build_evaluation_step(model, head, judged, gathered=several)
+        self._state: TrainingState | None = None
         self._run_evaluation = build_evaluation_loop(self.strategy, evaluation, gathered=several)
 
     def fit(
@@ -92,6 +93,7 @@ class Trainer:
         validation: Feed | tf.data.Dataset | None = None,
         *,
         epochs: int = 1,
+        planned: int | None = None,
         steps_per_call: int = 0,
         callbacks: Sequence[keras.callbacks.Callback] = (),
         keeper: Keeper | None = None,
@@ -104,6 +106,7 @@ class Trainer:
                 label) at the run's start.
             validation: A feed of every example once, such a dataset, or None.
             epochs: Passes over the training split, those before `start` included.
+            planned: Epochs that callbacks are told of, where more are to follow; None: `epochs`.
             steps_per_call: Steps in one call of the compiled loop; 0: as many as take a fifth of a second.
             callbacks: Keras' callbacks; the batch callbacks come once a call. Logs hold `loss`, `accuracy`,
                 `learning_rate`, `images_per_second`, `waiting` (share of the time spent waiting for input), with
@@ -126,10 +129,11 @@ class Trainer:
         if isinstance(validation, tf.data.Dataset):
             validation = datasets.evaluation_feed(validation, replicas=replicas, batch_size=training.batch_size)
         history = keras.callbacks.History()
+        planned = planned or epochs
         listeners = keras.callbacks.CallbackList(
-            [*callbacks, history], model=self.model, epochs=epochs, steps=training.steps_until(epochs - 1), verbose=0
+            [*callbacks, history], model=self.model, epochs=planned, steps=training.steps_until(planned - 1), verbose=0
         )
-        state = TrainingState(self.model, self.loss_scale, listeners.callbacks, history)
+        state = self._state = TrainingState(self.model, self.loss_scale, listeners.callbacks, history)
         self.model.stop_training = False
         listeners.on_train_begin()
         if start is not None:
@@ -156,7 +160,7 @@ class Trainer:
             with self._explaining(state, keeper, training):
                 logs = state.logs() | (self._validation_logs(validation) if validation else {})
             listeners.on_epoch_end(epoch, logs)
-            state.end_epoch()
+            state.end_epoch(logs)
             if keeper:
                 keeper.after_epoch(state.step, state.snapshot)
             if self.model.stop_training:
@@ -188,14 +192,13 @@ class Trainer:
         """Refuses a snapshot of another model or optimizer, layer by layer; `source` is where it comes from."""
         require_same(variables_of(self.model, self.loss_scale), start.arrays, source)
 
-    def weights(self) -> Snapshot:
-        """All that the model and its optimizer are, for `take_over`."""
-        arrays = {name: variable.numpy() for name, variable in variables_of(self.model, self.loss_scale).items()}
-        return Snapshot(arrays=arrays, step=0, epoch=0, steps_of_epoch=0, history={}, callbacks=None)
+    def snapshot(self) -> Snapshot:
+        """Where `fit` has left the training, or where it would begin."""
+        return (self._state or TrainingState(self.model, self.loss_scale, (), keras.callbacks.History())).snapshot()
 
-    def take_over(self, weights: Snapshot) -> None:
-        """Gives model and optimizer what `weights` holds."""
-        assign(variables_of(self.model, self.loss_scale), weights.arrays, "the weights")
+    def take_over(self, snapshot: Snapshot) -> None:
+        """Gives model and optimizer what `snapshot` holds of them."""
+        assign(variables_of(self.model, self.loss_scale), snapshot.arrays, "the snapshot")
 
     def settle(self) -> None:
         """Gives the model the weights that are evaluated: their moving averages, where the optimizer keeps them."""

@@ -60,7 +60,7 @@ def make_trainer(seed):
 def test_the_image_that_made_a_training_fail_is_named_by_its_id_and_layer(data, tmp_path):
     folder = tmp_path / "run/replay"
     with pytest.raises(InputError, match="Expected with --replay a run that has met"):
-        replay.replayed(folder, make_trainer(9), data)
+        replay.replayed(replay.failed_at(folder), make_trainer(9), data)
     keeper = Keeper(CheckpointFolder(tmp_path / "run/checkpoints"), replay=CheckpointFolder(folder, keep=1))
     with pytest.raises(NotFinite) as failure:
         make_trainer(1).fit(data.training("train"), epochs=1, keeper=keeper)
@@ -70,7 +70,7 @@ def test_the_image_that_made_a_training_fail_is_named_by_its_id_and_layer(data, 
     assert f"examples: {error.index[0]} {ids[0]!r}, " in str(error) and ", and 1 more. Lower" in str(error)
     assert str(error).endswith("the same command with --replay shows that step layer by layer.")
 
-    lines = replay.replayed(folder, make_trainer(9), data).splitlines()
+    lines = replay.replayed(replay.failed_at(folder), make_trainer(9), data).splitlines()
     assert lines[0] == f"step {error.step} (counted from 0), epoch 1, 4 examples"
     layers = next(line for line in lines if line.startswith("layers"))
     assert "'contrast': 25.00% of its values" in layers and "night/11.png" in layers

@@ -1,5 +1,7 @@
 """Names the private parts of Keras that a new version has moved."""
 
+import typing
+
 import keras
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from keras.src.optimizers.base_optimizer import BaseOptimizer
 
 from models.training.keras_internals import build_metrics, in_mode, is_seed, pure_optimizer, reset_names
 from models.training.optimizers import build_optimizer
-from models.training.options import OptimizerOptions
+from models.training.options import OptimizerName, OptimizerOptions
 
 METHODS = ["_backend_apply_gradients", "_backend_update_step", "_var_key", "assign", "assign_add", "stateless_apply"]
 
@@ -24,8 +26,9 @@ def test_tensorflows_optimizer_overrides_the_method(name):
     assert name in vars(TFOptimizer)
 
 
-@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "adagrad", "rmsprop"])
-@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(
+    ("name", "compiled"), [*((name, False) for name in typing.get_args(OptimizerName)), ("adam", True), ("sgd", True)]
+)
 def test_the_pure_update_is_keras_own_update(name, compiled):
     options = OptimizerOptions(optimizer=name, learning_rate=0.1, weight_decay=0.01)
     kernel, bias = np.float32([[1, -2], [3, 4]]), np.float32([1, 1])
@@ -50,6 +53,31 @@ def test_the_pure_update_is_keras_own_update(name, compiled):
         np.testing.assert_allclose(received, expected.numpy(), rtol=1e-6)
     np.testing.assert_array_equal(own_variables[0].numpy(), kernel)  # the variables themselves are untouched
     assert type(own).__module__.startswith("keras.")
+
+
+@pytest.mark.parametrize("name", typing.get_args(OptimizerName))
+def test_a_share_of_the_learning_rate_is_a_smaller_learning_rate(name):
+    values, shares = [np.float32([[1, -2], [3, 4]]), np.float32([[2, 1], [-1, 5]])], (1.0, 0.125)
+    gradients = [tf.constant(values[0] * 0.3), tf.constant(values[1] * -0.2)]
+    expected = []
+    for value, share, gradient in zip(values, shares, gradients, strict=True):
+        alone = [keras.Variable(value, name="kernel")]
+        options = OptimizerOptions(optimizer=name, learning_rate=0.5 * share, weight_decay=0.01)
+        optimizer = build_optimizer(options)
+        optimizer.build(alone)
+        for _ in range(3):
+            optimizer.apply([gradient], alone)
+        expected.append(alone[0].numpy())
+    variables = [keras.Variable(value, name="kernel") for value in values]
+    both = build_optimizer(OptimizerOptions(optimizer=name, learning_rate=0.5, weight_decay=0.01))
+    both.build(variables)
+    pure = pure_optimizer(both, shares)
+    weights, slots = [v.value for v in variables], [v.value for v in both.variables]
+    for _ in range(3):
+        weights, slots = pure.stateless_apply(slots, gradients, weights)
+    for one, other in zip(expected, weights, strict=True):
+        np.testing.assert_allclose(other, one, rtol=2e-6)
+    assert not np.allclose(expected[1], values[1])
 
 
 def test_weight_decay_leaves_biases_alone():

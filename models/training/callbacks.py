@@ -139,8 +139,6 @@ def standard_callbacks(
     """
     best = BestModel(run, model, writes=writes, warn=warn)
     callbacks = [RefuseNonFiniteLoss(), best]
-    if writes:
-        callbacks += [MetricsFile(run), keras.callbacks.TensorBoard(run.tensorboard, write_graph=False)]
     if validation and options.reduce_lr_on_plateau:
         callbacks.append(
             keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=options.reduce_lr_on_plateau)
@@ -149,4 +147,6 @@ def standard_callbacks(
         callbacks.append(
             keras.callbacks.EarlyStopping("val_loss", patience=options.early_stopping, start_from_epoch=stops_from)
         )
+    if writes:  # after those that change the logs, as the history is
+        callbacks += [MetricsFile(run), keras.callbacks.TensorBoard(run.tensorboard, write_graph=False)]
     return best, callbacks

@@ -65,7 +65,7 @@ class TrainingState:
 
     def logs(self) -> dict[str, float]:
         """Keras' logs of the epoch, without validation."""
-        logs = {**self.meter.logs(), "learning_rate": float(self._model.optimizer.learning_rate.numpy())}
+        logs = self.meter.logs()
         logs |= {f"gradient_norm/{layer}": norm for layer, norm in self._gradient_norms().items()}
         if self._loss_scale:
             skipped = int(self.meter.sums.skipped)

@@ -109,9 +109,9 @@ class Trainer:
             planned: Epochs that callbacks are told of, where more are to follow; None: `epochs`.
             steps_per_call: Steps in one call of the compiled loop; 0: as many as take a fifth of a second.
             callbacks: Keras' callbacks; the batch callbacks come once a call. Logs hold `loss`, `accuracy`,
-                `learning_rate`, `images_per_second`, `waiting` (share of the time spent waiting for input), with
-                validation `val_loss` and `val_accuracy`, with mixed_float16 `loss_scale` and `skipped_steps`, and at an
-                epoch's end `gradient_norm/LAYER`.
+                `images_per_second`, `waiting` (share of the time spent waiting for input), and at an epoch's end
+                `learning_rate` (the last step's), `gradient_norm/LAYER`, with validation `val_loss` and `val_accuracy`,
+                with mixed_float16 `loss_scale` and `skipped_steps`.
             keeper: Saves the run, and what a step that fails can be replayed from.
             start: Where to go on from; None: at the beginning.
 
@@ -158,7 +158,8 @@ class Trainer:
                 if keeper:
                     keeper.after_call(state.step, state.snapshot)
             with self._explaining(state, keeper, training):
-                logs = state.logs() | (self._validation_logs(validation) if validation else {})
+                logs = {**state.logs(), "learning_rate": self._learning_rate()}
+                logs |= self._validation_logs(validation) if validation else {}
             listeners.on_epoch_end(epoch, logs)
             state.end_epoch(logs)
             if keeper:
@@ -312,6 +313,14 @@ class Trainer:
                 assign(variables, before, "memory")
 
         return memory.explained(error, training, self.hardware.replicas, self._options.accumulate, run)
+
+    def _learning_rate(self) -> float:
+        """Of the last step: the optimizer's own, and the schedule's factor on it."""
+        optimizer, factors = self.model.optimizer, self._options.factors
+        rate = float(optimizer.learning_rate.numpy())
+        if factors is None:
+            return rate
+        return rate * float(factors[min(max(int(optimizer.iterations.numpy()) - 1, 0), len(factors) - 1)])
 
     def _validation_logs(self, feed: Feed) -> dict[str, float]:
         result = self.evaluate(feed)

@@ -6,7 +6,7 @@ import tensorflow as tf
 import yaml
 
 from base.options import parse
-from scripts import build_tfrecords, doctor, train
+from scripts import build_tfrecords, doctor, train, train_options
 
 STAGES = ["read", "parse", "decode", "resize", "batch", "copy", "augmentation", "step"]
 SMALL = ["--blocks", "1", "--filters", "2", "--dense-layers", "0", "--batch-size", "8", "--seconds", "0.5"]
@@ -103,7 +103,7 @@ def test_apply_writes_a_recipe_that_train_accepts(data, tmp_path, capsys, monkey
     assert [line.split()[-1] for line in output.splitlines()[1:3]] == ["inter_op_threads=1", "inter_op_threads=2"]
     chosen = yaml.safe_load(recipe.read_text())
     assert chosen in ({"inter_op_threads": 1}, {"inter_op_threads": 2})
-    options = parse("train.py", "", train.GROUPS, ["--data", "d", "--run", "r", "--config", str(recipe)])
+    options = parse("train.py", "", train_options.GROUPS, ["--data", "d", "--run", "r", "--config", str(recipe)])
     assert options["hardware"].inter_op_threads == chosen["inter_op_threads"]
 
 

@@ -12,7 +12,7 @@ from sklearn import metrics as sk
 from base.options import parse
 from pipelines.augment.augmentation import pixels
 from pipelines.augment.draws import draws_of
-from scripts import build_tfrecords, evaluate, train
+from scripts import build_tfrecords, evaluate, train, train_options
 from scripts.evaluate_options import EvaluateOptions
 from scripts.views import DEGREES, SHARES
 from tests.scripts.conftest import SMALL
@@ -159,7 +159,7 @@ def test_views_are_drawn_from_the_runs_own_augmentation_without_its_mixing(run, 
     images, label, _ = examples
     (tmp_path / "evaluation-test.html").write_text("of another time")
     report = evaluated(run, tmp_path, "--tta", "2", "--no-grad-cam", "--overwrite")
-    config = parse("", "", train.GROUPS, ["--config", str(run / "config.yaml")])
+    config = parse("", "", train_options.GROUPS, ["--config", str(run / "config.yaml")])
     policy, index = config["augmentation"].policy(), tf.range(48)
     views = [
         pixels(policy, tf.constant(images, tf.float32), draws_of(0, tf.fill([48], draw), index), (SIDE, SIDE))

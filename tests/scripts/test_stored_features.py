@@ -18,7 +18,7 @@ from pipelines.input_options import InputSpec
 from pipelines.manifest import read_manifest
 from pipelines.parts import Parts
 from pipelines.reader_options import ReaderOptions
-from scripts import assembly
+from scripts import assembly, building
 from scripts.feeds import Data
 from scripts.stored_features import StoredFeatures, stored_features
 from scripts.train_options import GROUPS
@@ -207,7 +207,7 @@ def test_a_trainings_options_say_all_that_its_features_need(data):
     setting = assembly.setting_of(options, manifest, machine(1))
     weights = np.random.default_rng(0).random(58).astype(np.float32)
     images = Data(data, manifest, setting.spec, setting.parts, options["reading"], seed=4, sample_weights=weights)
-    model = assembly.build_model(setting)
+    model = building.build_model(setting)
     stored = stored_features(setting, model, sample_weights=weights, budget=images.budget, say=said.append)
     seen, given = (columns(d.training("train", 3).dataset, 5) for d in (stored, images))
     for name in ("label", "index", "epoch", "weight", "sample_weight"):

@@ -149,6 +149,10 @@ def test_a_schedule_multiplies_the_learning_rate_and_leaves_the_optimizers_own_a
         run(by_hand, batches[place], 1)
         assert difference(weights(scheduled), weights(by_hand)) < 1e-15
     assert float(scheduled.model.optimizer.learning_rate.numpy()) == pytest.approx(SGD["learning_rate"])
+    history = make_trainer(1, step={"factors": factors}, **arguments).fit(
+        task.training(24, 1), epochs=1, steps_per_call=2
+    )
+    np.testing.assert_allclose(history.history["learning_rate"], [0.0])
 
 
 def test_the_moving_average_is_what_is_evaluated(make_trainer, task):

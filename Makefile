@@ -13,7 +13,7 @@ train: .venv
 test: .venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: .venv
 	$(BIN)/python -m pytest -m slow

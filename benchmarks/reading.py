@@ -38,6 +38,7 @@ from pipelines.manifest import read_manifest
 from pipelines.parts import Parts
 from pipelines.reader_options import ReaderOptions
 from pipelines.records import parse
+from pipelines.split_files import SplitFiles
 from scripts import build_tfrecords
 
 SIZE, BATCH = 224, 64
@@ -171,9 +172,7 @@ def _training(data: Path, *, policy=POLICY, batch=BATCH, size=SIZE, channels=3, 
     manifest, chosen, parts = read_manifest(data), ReaderOptions(**options), Parts(batch_size=batch)
     spec = InputSpec(image_size=size, channels=channels, fit="stretch")
     opened = reader.open_split(
-        data,
-        manifest,
-        "train",
+        SplitFiles(folder=data, manifest=manifest, name="train"),
         frames=frames.training_frames(manifest, spec, policy, host_crop(policy, 0)),
         parts=parts,
         options=chosen,

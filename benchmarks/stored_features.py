@@ -88,7 +88,7 @@ def _contestants(options: argparse.Namespace, data: Path) -> dict[str, Any]:
     )
     print(f"batches of {parts.batch_size}; {machine.describe()}")
     images = Data(data, manifest, spec, parts, ReaderOptions())
-    features = StoredFeatures(model, data, manifest, spec, parts, ReaderOptions(), machine)
+    features = StoredFeatures(model, machine, data, manifest, spec, parts, ReaderOptions())
     made = {}
     for name, network, feeds in (("images", model, images), ("stored features", head_of(model), features)):
         compile_model(network, head, keras.optimizers.Adam())

@@ -12,7 +12,6 @@ epoch is the same for both.
 """
 
 import dataclasses
-from pathlib import Path
 from typing import Protocol
 
 import tensorflow as tf
@@ -21,7 +20,6 @@ from base.errors import InputError, input_error, require
 from pipelines import resident, streaming
 from pipelines.budget import Budget
 from pipelines.frames import Frames
-from pipelines.manifest import Manifest
 from pipelines.native_errors import reason_of
 from pipelines.parts import Parts
 from pipelines.reader_options import ReaderOptions
@@ -62,9 +60,7 @@ class Opened:
 
 
 def open_split(
-    folder: Path,
-    manifest: Manifest,
-    split: str,
+    files: SplitFiles,
     *,
     frames: Frames,
     parts: Parts,
@@ -75,9 +71,7 @@ def open_split(
     """Chooses how a split is read, and reads it where it is to be held.
 
     Args:
-        folder: The dataset.
-        manifest: Its manifest.
-        split: Its name.
+        files: Of the split.
         frames: What its images become.
         parts: How batches are cut.
         options: As the user gave them.
@@ -85,23 +79,9 @@ def open_split(
         balanced: Whether batches are to be drawn class by class.
 
     Raises:
-        InputError: No such split; a shard that is missing, of another size than the manifest says, or unreadable; a
-            budget too small for what is asked.
+        InputError: A shard that is missing, of another size than the manifest says, or unreadable; a budget too small
+            for what is asked.
     """
-    files = SplitFiles(folder=Path(folder), manifest=manifest, name=split)
-    return open_files(files, frames=frames, parts=parts, options=options, budget=budget, balanced=balanced)
-
-
-def open_files(
-    files: SplitFiles,
-    *,
-    frames: Frames,
-    parts: Parts,
-    options: ReaderOptions,
-    budget: Budget,
-    balanced: bool = False,
-) -> Opened:
-    """As `open_split`, of files that are known."""
     split = files.name
     part_bytes = parts.size * (frames.bytes + files.record_bytes)
     one_batch = parts.own * part_bytes

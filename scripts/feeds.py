@@ -54,7 +54,7 @@ class Data:
         seed: int = 0,
         sample_weights: np.ndarray | None = None,
     ) -> None:
-        self._folder, self._manifest, self._parts = folder, manifest, parts
+        self._folder, self._manifest, self._spec, self._parts = folder, manifest, spec, parts
         self._options, self._seed, self._sample_weights = options, seed, sample_weights
         self._budget = Budget(options.memory_budget)
         self._whole = frames.evaluation_frames(manifest, spec)
@@ -179,6 +179,10 @@ class Data:
         dataset = opened.reader.training_batches(parts, seed=self._seed, start_step=start_step, **order)
         return dataset if self._sample_weights is None else weighted(dataset, self._sample_weights)
 
+    def _files(self, split: str) -> SplitFiles:
+        """What a split is read from."""
+        return SplitFiles(folder=self._folder, manifest=self._manifest, name=split)
+
     def _open(self, split: str, how: frames.Frames, balanced: bool = False) -> reader.Opened:
         if (split, how) not in self._opened:
             self._opened[split, how] = self._opened_anew(split, how, self._options, balanced)
@@ -188,9 +192,7 @@ class Data:
         self, split: str, how: frames.Frames, options: ReaderOptions, balanced: bool = False
     ) -> reader.Opened:
         return reader.open_split(
-            self._folder,
-            self._manifest,
-            split,
+            self._files(split),
             frames=how,
             parts=self._parts,
             options=options,

@@ -61,7 +61,6 @@ def fit(
     if training.data.arrivals is not None:
         callbacks.append(LostBatches(training.data.arrivals, lambda text: console.print(text, soft_wrap=True)))
     progress = Progress(console)
-    verdict = WaitingVerdict(console, _doctor(options["run"].data, run), training.likely_to_be_slow)
     with signals.held_back() as received, contextlib.closing(progress):
         keeper = Keeper(
             folder,
@@ -82,8 +81,7 @@ def fit(
                         epochs=now.phase.until,
                         planned=phases[-1].until,
                         steps_per_call=options["training"].steps_per_call,
-                        # Of stored features nobody waits for long, whatever the share.
-                        callbacks=[progress, *([verdict] if now.trainer is now.whole else []), *callbacks],
+                        callbacks=[progress, *_watching(now, run, console), *callbacks],
                         keeper=keeper,
                         start=start,
                     )
@@ -96,6 +94,14 @@ def fit(
             if keeper.saved_step:
                 console.print(f"saved at step {keeper.saved_step}: the same command goes on from there")
             raise
+
+
+def _watching(now: TrainingPhase, run: RunDirectory, console: Console) -> list[WaitingVerdict]:
+    """What says that input is waited for; for stored features nobody waits long, whatever the share."""
+    if now.on_features:
+        return []
+    data = now.training.setting.options["run"].data
+    return [WaitingVerdict(console, _doctor(data, run), now.training.likely_to_be_slow)]
 
 
 def _doctor(data: str, run: RunDirectory) -> str:

@@ -13,16 +13,13 @@ import tensorflow as tf
 from models.backbones import backbone_of
 from models.fingerprint import layers_fingerprint, weights_fingerprint
 from models.training.hardware import Hardware
-from pipelines import reader
 from pipelines.budget import Budget
 from pipelines.conversion_report import progress_bar
 from pipelines.feature_files import Vectors
 from pipelines.feature_writer import Rows
 from pipelines.features import FeatureStore
-from pipelines.input_options import InputSpec
-from pipelines.manifest import Manifest
 from pipelines.parts import Parts
-from pipelines.reader_options import ReaderOptions
+from pipelines.split_files import SplitFiles
 from scripts.assembly import Setting
 from scripts.feeds import Data
 
@@ -40,12 +37,12 @@ def stored_features(
     """The data of a training whose backbone is frozen, see `StoredFeatures`; `head_of(model)` is trained on it."""
     return StoredFeatures(
         model,
+        setting.hardware,
         Path(setting.options["run"].data),
         setting.manifest,
         setting.spec,
         setting.parts,
         setting.options["reading"],
-        setting.hardware,
         seed=setting.seed,
         sample_weights=sample_weights,
         budget=budget,
@@ -62,14 +59,8 @@ class StoredFeatures(Data):
 
     Args:
         model: Of `models.backbones`; what its backbone gives now is what is stored, in inference mode.
-        folder: The dataset.
-        manifest: Its manifest.
-        spec: The model's size, channels and fit.
-        parts: How batches are cut.
-        options: How they are read.
         hardware: What the model was made under.
-        seed: Of the run.
-        sample_weights: As `Data` takes them.
+        arguments, named: As `Data` takes them.
         budget: What memory is left, where other splits are held, too; by default what the options say.
         say: Told what is computed.
 
@@ -80,26 +71,22 @@ class StoredFeatures(Data):
     def __init__(
         self,
         model: keras.Model,
-        folder: Path,
-        manifest: Manifest,
-        spec: InputSpec,
-        parts: Parts,
-        options: ReaderOptions,
         hardware: Hardware,
-        *,
-        seed: int = 0,
-        sample_weights: np.ndarray | None = None,
+        *arguments: Any,
         budget: Budget | None = None,
         say: Callable[[str], None] = print,
+        **named: Any,
     ) -> None:
-        super().__init__(folder, manifest, spec, parts, options, seed=seed, sample_weights=sample_weights)
+        super().__init__(*arguments, **named)
         self._budget = budget or self._budget
-        self._spec, self._hardware, self._say, self._name = spec, hardware, say, model.name
+        self._hardware, self._say, self._name = hardware, say, model.name
         self._backbone = backbone_of(model)
         self._weights = weights_fingerprint(self._backbone)
         output = self._backbone.output
         self._training = self._whole = Vectors(length=output.shape[-1], dtype=tf.as_dtype(output.dtype))
-        self.store = FeatureStore(data=folder, manifest=manifest, vectors=self._whole, made_of=self._made_of())
+        self.store = FeatureStore(
+            data=self._folder, manifest=self._manifest, vectors=self._whole, made_of=self._made_of()
+        )
         self._compiled = tf.function(self._forward, jit_compile=hardware.xla, autograph=False)
 
     def describe(self) -> dict[str, str]:
@@ -118,11 +105,8 @@ class StoredFeatures(Data):
             "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
         }
 
-    def _opened_anew(self, split: str, how: Vectors, options: ReaderOptions, balanced: bool = False) -> reader.Opened:
-        files = self.store.files(split, lambda: self._computed(split), self._say)
-        return reader.open_files(
-            files, frames=how, parts=self._parts, options=options, budget=self._budget, balanced=balanced
-        )
+    def _files(self, split: str) -> SplitFiles:
+        return self.store.files(split, lambda: self._computed(split), self._say)
 
     def _computed(self, split: str) -> Iterator[Rows]:
         """The features of a split, in its order."""

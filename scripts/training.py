@@ -113,14 +113,11 @@ class Training:
 
     @property
     def likely_to_be_slow(self) -> str:
-        """What input would wait for, if it did; "" where nothing is likely."""
-        data = self.data_of(self.phases[0])
-        if data is self.features:
-            return ""
+        """What a step on images would wait for, if it did; "" where nothing is likely."""
         if self.setting.on_host:
             return "the augmentation, on the host"
-        streamed = not self.setting.synthetic and data.options("train").cache == "none"
-        return "decoding" if streamed or data.cropped else ""
+        streamed = not self.setting.synthetic and self.data.options("train").cache == "none"
+        return "decoding" if streamed or self.data.cropped else ""
 
 
 def training_of(options: dict[str, Any], manifest: Manifest, hardware: Hardware) -> Training:

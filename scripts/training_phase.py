@@ -36,6 +36,11 @@ class TrainingPhase:
     trainer: Trainer
     whole: Trainer
 
+    @property
+    def on_features(self) -> bool:
+        """Whether the head alone is trained, on stored features."""
+        return self.training.setting.on_stored_features(self.phase)
+
     def training_feed(self, start_step: int = 0) -> Feed:
         """What the trainer takes, from a step of the run on."""
         return self.training.training_feed(self.phase, start_step)
@@ -86,7 +91,7 @@ class TrainingPhase:
 
     def replayed(self, start: Snapshot) -> str:
         """What happens in the step after `start`, at which the training failed."""
-        on_host = self.training.augment_on_host if self.trainer is self.whole else None
+        on_host = None if self.on_features else self.training.augment_on_host
         return replayed(start, self.trainer, self.training.data_of(self.phase), on_host=on_host)
 
 

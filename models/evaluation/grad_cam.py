@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.heads import Head
-from models.training.keras_internals import all_layers, in_mode
+from models.training.keras_internals import all_layers, in_mode, replaced_calls
 
 _SQUASHING = ("softmax", "sigmoid")
 
@@ -108,21 +108,11 @@ def _recorded(model: keras.Model) -> Iterator[Seen]:
     """While it is open, gathers what the model's layers give, in the order in which they are done."""
     seen: Seen = []
 
-    def keeping(layer: keras.layers.Layer, call: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(call)
-        def keep(*args: Any, **kwargs: Any) -> Any:
-            outputs = call(*args, **kwargs)
-            if tf.is_tensor(outputs):
-                seen.append((layer, outputs))
-            return outputs
+    def keep(layer: keras.Operation, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        outputs = call(*args, **kwargs)
+        if tf.is_tensor(outputs):
+            seen.append((layer, outputs))
+        return outputs
 
-        return keep
-
-    layers = all_layers(model)
-    for layer in layers:
-        layer.__dict__["call"] = keeping(layer, layer.call)
-    try:
+    with replaced_calls(all_layers(model), keep):
         yield seen
-    finally:
-        for layer in layers:
-            del layer.__dict__["call"]

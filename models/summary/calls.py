@@ -6,7 +6,6 @@ subclassed ones, whose layers Keras keeps no graph of. Nothing is computed.
 
 import contextlib
 import dataclasses
-import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -15,7 +14,7 @@ import keras
 import tensorflow as tf
 
 from base.errors import InputError
-from models.training.keras_internals import all_operations, in_mode
+from models.training.keras_internals import all_operations, in_mode, replaced_calls
 
 IMAGE = -1  # the source that no call is
 UNTRACED = -2  # made between layers, by what can't be followed
@@ -125,36 +124,28 @@ def watched(model: keras.Model, see: See) -> Iterator[None]:
     path: list[str] = []
     holding: list[bool | None] = []  # for each open call, whether there was one inside it; None: it is one thing
 
-    def looking(operation: keras.Operation, call: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(call)
-        def look(*args: Any, **kwargs: Any) -> Any:
-            if holding and holding[-1] is None:
-                return call(*args, **kwargs)
-            path.append(operation.name)
-            holding.append(False if kind_of(operation) in _CONTAINERS else None)
-            try:
-                outputs = call(*args, **kwargs)
-                name = "/".join(path)
-            finally:
-                path.pop()
-                inner = holding.pop()
-            if holding:
-                holding[-1] = True
-            tensors = _tensors(outputs)
-            if not inner and tensors:
-                see(name, operation, _tensors((args, kwargs)), tensors)
-            return outputs
+    def look(
+        operation: keras.Operation, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if holding and holding[-1] is None:
+            return call(*args, **kwargs)
+        path.append(operation.name)
+        holding.append(False if kind_of(operation) in _CONTAINERS else None)
+        try:
+            outputs = call(*args, **kwargs)
+            name = "/".join(path)
+        finally:
+            path.pop()
+            inner = holding.pop()
+        if holding:
+            holding[-1] = True
+        tensors = _tensors(outputs)
+        if not inner and tensors:
+            see(name, operation, _tensors((args, kwargs)), tensors)
+        return outputs
 
-        return look
-
-    operations = [operation for operation in all_operations(model) if operation is not model]
-    for operation in operations:  # past Keras' own `__setattr__`, which would keep a record of it
-        operation.__dict__["call"] = looking(operation, operation.call)
-    try:
+    with replaced_calls(all_operations(model), look):
         yield
-    finally:
-        for operation in operations:
-            del operation.__dict__["call"]
 
 
 def _tensors(values: Any) -> list[tf.Tensor]:

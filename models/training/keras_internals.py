@@ -3,7 +3,9 @@
 `tests/models/training/test_keras_internals.py` names those that a new Keras has moved.
 """
 
-from collections.abc import Sequence
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -86,6 +88,30 @@ def all_operations(model: keras.Model) -> list[keras.Operation]:
     layers = all_layers(model)
     others = [operation for part in (model, *layers) for operation in getattr(part, "operations", ())]
     return list({id(operation): operation for operation in (*layers, *others) if operation is not model}.values())
+
+
+@contextlib.contextmanager
+def replaced_calls(
+    operations: Sequence[keras.Operation],
+    around: Callable[[keras.Operation, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any],
+) -> Iterator[None]:
+    """While it is open, each operation's `call` is `around`, which takes the operation, its own `call` and the
+    arguments, and gives the outputs."""
+
+    def replaced(operation: keras.Operation, call: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(call)  # Keras reads the signature
+        def replacement(*args: Any, **kwargs: Any) -> Any:
+            return around(operation, call, args, kwargs)
+
+        return replacement
+
+    for operation in operations:  # past Keras' own `__setattr__`, which would keep a record of it
+        operation.__dict__["call"] = replaced(operation, operation.call)
+    try:
+        yield
+    finally:
+        for operation in operations:
+            del operation.__dict__["call"]
 
 
 def own_copy(variable: keras.Variable) -> tf.Variable:

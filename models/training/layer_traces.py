@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.training.keras_internals import all_operations
+from models.training.keras_internals import all_operations, replaced_calls
 
 
 @dataclasses.dataclass
@@ -73,24 +72,15 @@ def traced(model: keras.Model, examples: int) -> Iterator[list[LayerTrace]]:
     """
     traces: dict[int, LayerTrace] = {}
 
-    def looking(operation: keras.Operation, call: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(call)
-        def look(*args: Any, **kwargs: Any) -> Any:
-            outputs = call(*args, **kwargs)
-            if id(operation) not in traces:
-                traces[id(operation)] = LayerTrace(operation.name)
-                order.append(traces[id(operation)])
-            traces[id(operation)].add(outputs, examples)
-            return outputs
-
-        return look
-
     order: list[LayerTrace] = []
-    operations = all_operations(model)
-    for operation in operations:  # past Keras' own `__setattr__`, which would keep a record of it
-        operation.__dict__["call"] = looking(operation, operation.call)
-    try:
+
+    def trace(operation: keras.Operation, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]):
+        outputs = call(*args, **kwargs)
+        if id(operation) not in traces:
+            traces[id(operation)] = LayerTrace(operation.name)
+            order.append(traces[id(operation)])
+        traces[id(operation)].add(outputs, examples)
+        return outputs
+
+    with replaced_calls(all_operations(model), trace):
         yield order
-    finally:
-        for operation in operations:
-            del operation.__dict__["call"]

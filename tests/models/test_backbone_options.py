@@ -53,5 +53,7 @@ def test_what_a_backbone_does_not_come_with_is_refused_before_it_is_built(option
 
 
 def test_any_width_goes_without_imagenets_weights():
-    BackboneOptions(weights="none", width=0.4).require_fitting("MobileNetV2")
-    BackboneOptions(width=0.35).require_fitting("MobileNetV2")
+    for options in (BackboneOptions(weights="none", width=0.4), BackboneOptions(width=0.35)):
+        options.require_fitting("MobileNetV2")
+    with pytest.raises(InputError, match="width=0.4"):
+        BackboneOptions(width=0.4).require_fitting("MobileNetV2")

@@ -113,12 +113,11 @@ def open_split():
         from pipelines.manifest import read_manifest
         from pipelines.parts import Parts
         from pipelines.reader_options import ReaderOptions
+        from pipelines.split_files import SplitFiles
 
         manifest, chosen = read_manifest(folder), ReaderOptions(**options)
         return reader.open_split(
-            folder,
-            manifest,
-            split,
+            SplitFiles(folder=folder, manifest=manifest, name=split),
             frames=frames.training_frames(manifest, spec, policy, host_crop(policy, seed)),
             parts=Parts(batch_size=batch_size),
             options=chosen,

@@ -64,7 +64,7 @@ def store_in(folder, dtype=tf.float32, data="a", **made_of):
 
 def read(files, vectors, **options):
     parts = Parts(batch_size=EXAMPLES)
-    opened = reader.open_files(
+    opened = reader.open_split(
         files, frames=vectors, parts=parts, options=ReaderOptions(**options), budget=Budget("10MB")
     )
     return next(iter(opened.reader.evaluation_batches(parts)))
@@ -226,7 +226,7 @@ def test_features_are_sampled_and_fitted_into_the_budget_as_images_are(tmp_path)
     def opened(budget, **options):
         balanced = options.get("sampling") == "balanced"
         how = {"frames": vectors, "parts": parts, "options": ReaderOptions(**options), "balanced": balanced}
-        return reader.open_files(files, budget=Budget(budget), **how)
+        return reader.open_split(files, budget=Budget(budget), **how)
 
     assert opened("1MB").is_resident and not opened(1500).is_resident
     batches = opened("1MB", sampling="balanced").reader.training_batches(parts, seed=0, balanced=True)

@@ -46,7 +46,7 @@ def model_of(replicas=1, seed=0, spec=SPEC, unfrozen="none", **options):
 
 def feeds(data, model, parts, options=HELD, spec=SPEC, **named):
     arguments = (data, read_manifest(data), spec, parts, options)
-    return StoredFeatures(model, *arguments, machine(parts.own), **named), Data(*arguments)
+    return StoredFeatures(model, machine(parts.own), *arguments, **named), Data(*arguments)
 
 
 def unexpected(text):

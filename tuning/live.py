@@ -1,4 +1,4 @@
-"""What a search shows while it goes on: a row for each trial that runs, and how far the whole is. Numbers in, table out."""
+"""What a search shows while it goes on: a row for each trial that runs, and how far the whole is."""
 
 import dataclasses
 import math
@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
-from tuning.metrics import Read, new_rows
+from tuning.metrics import new_rows
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,7 +38,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Overview:
-    """A search, as the table shows it."""
+    """A search, as it is shown."""
 
     rows: tuple[Row, ...]
     done: int
@@ -121,18 +123,11 @@ def seconds_left(rows: Sequence[Row], *, waiting: int, mean_seconds: float | Non
     return max(places, default=0.0)
 
 
-def table(overview: Overview) -> Table:
-    """The table of a search that goes on."""
-    total = f" of {overview.trials}" if overview.trials is not None else ""
-    parts = [f"{len(overview.rows)} running", f"{overview.done} done{total}", f"{overview.failed} failed"]
-    if overview.best is not None:
-        parts.append(f"best so far {overview.best[1]:.4f} (trial {overview.best[0]})")
-    parts.append(f"ETA {_clock(overview.seconds_left)}")
-    result = Table(
-        "trial", "slot", "epoch", "best val_loss", "images/s", "ETA", box=None, caption="  ".join(parts), caption_justify="left"
-    )
+def view(overview: Overview) -> Group:
+    """A search that goes on, for a terminal."""
+    table = Table("trial", "slot", "epoch", "best val_loss", "images/s", "ETA", box=None)
     for one in overview.rows:
-        result.add_row(
+        table.add_row(
             str(one.trial),
             str(one.slot),
             f"{one.epoch}/{one.epochs}",
@@ -140,21 +135,30 @@ def table(overview: Overview) -> Table:
             "-" if one.images_per_second is None else f"{one.images_per_second:,.0f}",
             _clock(one.seconds_left),
         )
-    return result
+    total = f" of {overview.trials}" if overview.trials is not None else ""
+    parts = [f"{len(overview.rows)} running", f"{overview.done} done{total}", f"{overview.failed} failed"]
+    if overview.best is not None:
+        parts.append(f"best so far {overview.best[1]:.4f} (trial {overview.best[0]})")
+    return Group(table, Text("  ".join([*parts, f"ETA {_clock(overview.seconds_left)}"])))
 
 
 class Follower:
-    """Follows the `metrics.jsonl` of one running trial."""
+    """Follows the `metrics.jsonl` of one running trial. To be made when its process starts.
+
+    Args:
+        path: Of the file, which need not be there yet.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._read, self._standing = path, None, None
+        self._path, self._read = path, new_rows(path)
+        self._standing = standing(self._read.rows)
 
     def look(self) -> Standing:
         """How far it is now; only what has come since the last look is read."""
-        self._read: Read | None = new_rows(self._path, self._read)
-        if self._read.anew and self._standing is not None:
+        self._read = new_rows(self._path, self._read)
+        if self._read.anew:  # it goes on from a checkpoint, before which fewer epochs may have been done
             self._standing = Standing(began=min(self._standing.began, len(self._read.rows)))
-        self._standing: Standing | None = standing(self._read.rows, self._standing)
+        self._standing = standing(self._read.rows, self._standing)
         return self._standing
 
 

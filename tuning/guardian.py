@@ -25,6 +25,7 @@ import time
 from collections.abc import Iterator
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _LIKELIER = 500  # of -1000 to 1000: where memory runs out a trial is to go, and not its search
 
 
@@ -33,12 +34,13 @@ def main(argv: list[str]) -> None:
     line, grace, cores, *command = argv
     line = socket.socket(fileno=int(line))
     line.set_inheritable(False)
-    if cores:
+    if cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {int(core) for core in cores.split(",")})
-    woken = _wake_on_signals()
+    handled = [number for number in _STOPPING if signal.getsignal(number) != signal.SIG_IGN]
+    woken = _wake_on({signal.SIGCHLD, *handled})
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     started = time.monotonic()
-    pid = _fork(command)
+    pid = _fork(command, handled)
     _watch(pid, line, woken, float(grace))
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
@@ -65,23 +67,24 @@ def processes(column: int, value: int) -> Iterator[int]:
                     yield int(entry)
 
 
-def _wake_on_signals() -> int:
-    """A file descriptor that gives the number of each signal that comes."""
+def _wake_on(numbers: set[int]) -> int:
+    """A file descriptor that gives the number of each of these signals that comes."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # the command is to ignore it too
-            signal.signal(number, lambda *_: None)
+    for number in numbers:
+        signal.signal(number, lambda *_: None)
     return reader
 
 
-def _fork(command: list[str]) -> int:
-    """Starts the command in a process group of its own."""
+def _fork(command: list[str], handled: list[int]) -> int:
+    """Starts the command in a process group of its own, with these signals' default actions."""
     guardian = os.getpid()
+    # Until it is the command, a signal that comes to the new process must wait, or our handler would swallow it.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, handled)
     pid = os.fork()
     if pid:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         with contextlib.suppress(OSError):  # it was faster
             os.setpgid(pid, pid)
         return pid
@@ -90,10 +93,11 @@ def _fork(command: list[str]) -> int:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != guardian:  # it died before it was asked to take us with it
             os._exit(1)
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and a command need not be Python
+        for number in (*handled, signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores the last two; who comes may not
             signal.signal(number, signal.SIG_DFL)
         with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
             file.write(str(_LIKELIER))
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.execvp(command[0], command)
     except OSError as error:
         print(f"error: Expected a command that can be run. Received: {command[0]!r}, {error.strerror}.", flush=True)

@@ -38,6 +38,7 @@ class Ended:
     exit_code: int  # below 0: ended by the signal of that number
     reason: str  # "" where `exit_code` is 0
     stopped: bool  # we asked for it, and so it ended
+    started: float | None  # by `time.monotonic`, one clock for all processes of a machine; None: not known
     seconds: float  # that the process was there
     start_seconds: float  # from the call of `start` to the command itself
     memory: int | None  # bytes, the most that it held resident; None: not known
@@ -227,8 +228,9 @@ class Supervisor:
             if running.stopped and exit_code
             else reason_of(exit_code, running.log, running.log_start, running.memory_kills),
             stopped=bool(running.stopped and exit_code),
+            started=report.get("started"),
             seconds=report.get("seconds", now - running.asked),
-            start_seconds=report.get("started", now) - running.asked,
+            start_seconds=report.get("started", running.asked) - running.asked,
             memory=report.get("memory"),
         )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tuning.reasons import memory_kills, reason_of
 from tuning.slots import Slot
 from tuning.supervisor import Ended, Supervisor
 
@@ -164,6 +165,14 @@ def test_a_trial_has_its_slot_s_environment_and_cores_and_the_lock(tmp_path):
     assert (tmp_path / "log.txt").read_text() == f"{['5,6', {core}, str(tmp_path / 'lock')]}\n"
 
 
+def test_a_kill_while_the_system_lacks_memory_says_so(tmp_path):
+    kills = memory_kills()
+    assert kills is not None
+    assert reason_of(-9, tmp_path / "log.txt", 0, kills) == "ended by SIGKILL"
+    assert reason_of(-9, tmp_path / "log.txt", 0, kills - 1).startswith("ended by SIGKILL: out of memory, as it seems")
+    assert reason_of(-6, tmp_path / "log.txt", 0, kills - 1) == "ended by SIGABRT"
+
+
 def test_there_is_one_trial_a_slot_and_who_ends_first_is_given_first(tmp_path):
     with Supervisor([slot(tmp_path, number) for number in (1, 2)]) as supervisor:
         first, second = supervisor.free
@@ -188,6 +197,14 @@ def test_a_trial_that_is_stopped_saves_first(tmp_path):
         supervisor.stop(1, "it is gone")
     assert (end.exit_code, end.reason, end.stopped) == (143, "hopeless", True)
     assert (tmp_path / "saved").read_text() == "saved\n"
+
+
+def test_a_trial_that_is_stopped_at_once_ends_at_once(tmp_path):
+    with Supervisor([slot(tmp_path)], seconds_to_save=600) as supervisor:
+        for number in range(20):
+            supervisor.start(supervisor.free[0], number, ["sleep", "600"], tmp_path / "log.txt")
+            supervisor.stop(number, "hopeless")
+            assert supervisor.wait().exit_code == -signal.SIGTERM
 
 
 @pytest.mark.parametrize("text", [IGNORES, BUSY, STOPPED], ids=["ignoring", "busy", "stopped"])
@@ -241,6 +258,7 @@ def start_search(folder: Path, commands: list[list[str]], seconds_to_save: float
         env={**os.environ, MARK: str(folder), "PYTHONPATH": str(Path(__file__).parents[2])},
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     ready(*(folder / f"{number}.log" for number in range(len(commands))))
     return search
@@ -258,10 +276,20 @@ def test_kill_9_of_the_search_lets_its_trials_save_and_leaves_no_process(tmp_pat
     search.communicate()
 
 
+def test_kill_9_of_the_search_and_of_all_guardians_takes_the_trials_along(tmp_path):
+    search = start_search(tmp_path, [code(text, tmp_path) for text in (SAVES, IGNORES, STOPPED)], 600)
+    guardians = [pid for pid in processes(tmp_path) if "guardian" in cmdline(pid)]
+    assert len(guardians) == 3
+    for pid in (search.pid, *guardians):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: processes(tmp_path) == [])
+    search.communicate()
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_search_tells_its_trials_once_and_leaves_no_process(tmp_path, number, status):
     search = start_search(tmp_path, [code(text, tmp_path, WHILE=rest) for text, rest in ALL], 0.5)
-    search.send_signal(number)
+    os.killpg(search.pid, number)  # as Ctrl-C in a terminal
     assert search.communicate()[1].count("\n") == 1
     assert search.returncode == status
     assert processes(tmp_path) == []

@@ -26,6 +26,7 @@ from collections.abc import Iterator
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_STATE, _PARENT, _SESSION = 0, 1, 3  # columns of /proc/N/stat after the name
 _LIKELIER = 500  # of -1000 to 1000: where memory runs out a trial is to go, and not its search
 
 
@@ -57,14 +58,27 @@ def main(argv: list[str]) -> None:
         line.sendall(json.dumps(report).encode())
 
 
-def processes(column: int, value: int) -> Iterator[int]:
-    """Numbers of the living processes with `value` in a column of /proc/N/stat; 0 is the state, 1 parent, 3 session."""
-    for entry in os.listdir("/proc") if os.path.isdir("/proc") else ():
-        if entry.isdecimal():
-            with contextlib.suppress(OSError), open(f"/proc/{entry}/stat", "rb") as file:
-                columns = file.read().rpartition(b")")[2].split()
-                if int(columns[column]) == value and columns[0] not in (b"Z", b"X"):
-                    yield int(entry)
+def end_session(leader: int, seconds: float) -> None:
+    """Kills all processes of a session, for whoever has lost a guardian; does nothing where there is no /proc.
+
+    Args:
+        leader: The process that the session is named by. It has died, and has not been waited for, so its number is
+            its own.
+        seconds: After that long what is still there is left, hanging in the kernel.
+    """
+    until = time.monotonic() + seconds
+    while others := [pid for pid in _processes(_SESSION, leader) if pid != leader]:
+        for pid in others:
+            with contextlib.suppress(OSError):  # it is gone
+                descriptor = os.pidfd_open(pid)
+                try:
+                    if os.getsid(pid) == leader:  # asked now: the number may have become another's before
+                        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+                finally:
+                    os.close(descriptor)
+        if time.monotonic() >= until:
+            return
+        time.sleep(0.01)
 
 
 def _wake_on(numbers: set[int]) -> int:
@@ -137,9 +151,19 @@ def _end_orphans() -> None:
         while True:
             pid, _ = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
-                for child in processes(1, os.getpid()):
+                for child in _processes(_PARENT, os.getpid()):
                     os.kill(child, signal.SIGKILL)
                 os.waitpid(-1, 0)
+
+
+def _processes(column: int, value: int) -> Iterator[int]:
+    """Numbers of the living processes that have `value` in that column of /proc/N/stat, after the name."""
+    for entry in os.listdir("/proc") if os.path.isdir("/proc") else ():
+        if entry.isdecimal():
+            with contextlib.suppress(OSError), open(f"/proc/{entry}/stat", "rb") as file:
+                columns = file.read().rpartition(b")")[2].split()
+                if int(columns[column]) == value and columns[_STATE] not in (b"Z", b"X"):
+                    yield int(entry)
 
 
 def _prctl(option: int, value: int) -> None:

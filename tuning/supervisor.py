@@ -10,14 +10,13 @@ import dataclasses
 import json
 import os
 import selectors
-import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from base.command import START_AGAIN
 from base.signals import held_back
@@ -52,12 +51,12 @@ class Ended:
 @dataclasses.dataclass(kw_only=True)
 class _Running:
     slot: Slot
-    guardian: subprocess.Popen
-    line: socket.socket
     log: Path
     log_start: int  # bytes that stood in the log before
     asked: float
     memory_kills: int | None
+    guardian: subprocess.Popen | None = None
+    line: socket.socket | None = None
     stopped: str = ""  # why it was asked to end
     deadline: float | None = None  # when its guardian must have ended it
 
@@ -123,32 +122,11 @@ class Supervisor:
         asked = time.monotonic()
         if slot not in self.free or number in self._running:
             raise ValueError(f"Expected a free slot and a trial that does not run. Received: {slot=}, {number=}.")
-        ours, theirs = socket.socketpair()
-        with contextlib.ExitStack() as failing, theirs, log.open("ab") as output:
-            failing.callback(ours.close)
-            arguments = [theirs.fileno(), self._grace, ",".join(map(str, slot.cores)), *command]
-            with held_back():  # between fork and assignment nobody would know the process
-                process = subprocess.Popen(
-                    [sys.executable, "-I", "-S", guardian.__file__, *map(str, arguments)],
-                    # Unbuffered, so that its lines stand in their order: the last one says what was wrong.
-                    env={**os.environ, "PYTHONUNBUFFERED": "1", **slot.environment},
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=(theirs.fileno(), *self._keep_open),
-                    start_new_session=True,  # Ctrl-C is ours: trials are told once, by their guardians
-                )
-                failing.pop_all()
-                self._running[number] = _Running(
-                    slot=slot,
-                    guardian=process,
-                    line=ours,
-                    log=log,
-                    log_start=output.tell(),
-                    asked=asked,
-                    memory_kills=memory_kills(),
-                )
-                self._selector.register(ours, selectors.EVENT_READ, number)
+        with log.open("ab") as output, held_back():  # between fork and assignment nobody would know the process
+            running = _Running(slot=slot, log=log, log_start=output.tell(), asked=asked, memory_kills=memory_kills())
+            running.guardian, running.line = self._guarded(slot, command, output)
+            self._running[number] = running
+            self._selector.register(running.line, selectors.EVENT_READ, number)
 
     def wait(self, timeout: float | None = None) -> Ended | None:
         """The next trial that has ended; None when none has after `timeout` seconds.
@@ -208,26 +186,47 @@ class Supervisor:
             self._running.clear()
         return ended
 
+    def _guarded(self, slot: Slot, command: Sequence[str], output: BinaryIO) -> tuple[subprocess.Popen, socket.socket]:
+        """A guardian that runs the command, and our end of its line."""
+        ours, theirs = socket.socketpair()
+        arguments = [theirs.fileno(), self._grace, ",".join(map(str, slot.cores)), *command]
+        with theirs:
+            try:
+                process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", guardian.__file__, *map(str, arguments)],
+                    # Unbuffered, so that its lines stand in their order: the last one says what was wrong.
+                    env={**os.environ, "PYTHONUNBUFFERED": "1", **slot.environment},
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=(theirs.fileno(), *self._keep_open),
+                    start_new_session=True,  # Ctrl-C is ours: trials are told once, by their guardians
+                )
+            except BaseException:
+                ours.close()
+                raise
+        return process, ours
+
     def _collect(self, number: int) -> Ended:
         """The end of a trial whose guardian has said so, or is gone."""
         running = self._running[number]
         said = _read(running.line)
         if not said:  # it was killed: what it guarded may live
-            _end_session(running.guardian)
+            guardian.end_session(running.guardian.pid, _SLACK)
         exit_code = running.guardian.wait()
         report: dict[str, Any] = json.loads(said) if said else {"exit_code": exit_code}
         self._selector.unregister(running.line)
         running.line.close()
         del self._running[number]
         exit_code, now = report["exit_code"], time.monotonic()
+        stopped = bool(running.stopped and exit_code)
+        reason = reason_of(exit_code, running.log, running.log_start, running.memory_kills)
         return Ended(
             number=number,
             slot=running.slot,
             exit_code=exit_code,
-            reason=running.stopped
-            if running.stopped and exit_code
-            else reason_of(exit_code, running.log, running.log_start, running.memory_kills),
-            stopped=bool(running.stopped and exit_code),
+            reason=running.stopped if stopped else reason,
+            stopped=stopped,
             started=report.get("started"),
             seconds=report.get("seconds", now - running.asked),
             start_seconds=report.get("started", running.asked) - running.asked,
@@ -257,19 +256,3 @@ def _wait_or_kill(process: subprocess.Popen) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _end_session(leader: subprocess.Popen) -> None:
-    """Kills all processes of a session whose leader has died; it has not been waited for, so its number is its own."""
-    if not hasattr(os, "pidfd_open"):
-        return
-    while others := [pid for pid in guardian.processes(3, leader.pid) if pid != leader.pid]:
-        for pid in others:
-            with contextlib.suppress(OSError):
-                descriptor = os.pidfd_open(pid)
-                try:
-                    if os.getsid(pid) == leader.pid:  # asked now: the number may have become another's before
-                        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-                finally:
-                    os.close(descriptor)
-        time.sleep(0.01)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tuning import supervisor as supervisor_module
 from tuning.reasons import memory_kills, reason_of
 from tuning.slots import Slot
 from tuning.supervisor import Ended, Supervisor
@@ -63,7 +64,8 @@ HELPED = """
 SEARCH = """
     import json, pathlib, sys
     from tuning.slots import Slot
-    from tuning.supervisor import Supervisor
+    from tuning import supervisor as supervisor_module
+from tuning.supervisor import Supervisor
     from base import command
     def main(_):
         commands = json.loads(sys.argv[1])
@@ -245,6 +247,18 @@ def test_when_its_guardian_is_killed_a_trial_has_failed_and_nothing_of_it_is_lef
         wait_until(lambda: processes(tmp_path) == [])
         supervisor.start(supervisor.free[0], 2, [*PYTHON, "pass"], tmp_path / "2")
         assert supervisor.wait().exit_code == 0
+
+
+def test_a_guardian_that_somebody_holds_does_not_hold_the_search(tmp_path, monkeypatch):
+    monkeypatch.setattr(supervisor_module, "_SLACK", 0.2)
+    with Supervisor([slot(tmp_path)], seconds_to_save=0.2) as supervisor:
+        supervisor.start(supervisor.free[0], 1, code(SAVES, tmp_path), tmp_path / "1.log")
+        ready(tmp_path / "1.log")
+        held = next(pid for pid in processes(tmp_path) if "guardian" in cmdline(pid))
+        os.kill(held, signal.SIGSTOP)
+        supervisor.stop(1, "hopeless")
+        assert supervisor.wait().reason == "hopeless"
+        wait_until(lambda: processes(tmp_path) == [])
 
 
 def cmdline(pid: int) -> str:

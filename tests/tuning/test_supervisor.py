@@ -64,8 +64,7 @@ HELPED = """
 SEARCH = """
     import json, pathlib, sys
     from tuning.slots import Slot
-    from tuning import supervisor as supervisor_module
-from tuning.supervisor import Supervisor
+    from tuning.supervisor import Supervisor
     from base import command
     def main(_):
         commands = json.loads(sys.argv[1])

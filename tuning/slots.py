@@ -43,8 +43,8 @@ def slots(
             cores (one, where `parallel` is auto).
         machine: What there is.
         bound: Whether a trial's threads are kept on its cores. By default the system moves them to where there is room:
-            on two cores that others used too, pairs of trials of one thread each took 32 to 47 s (median 36 of 7), bound
-            to a core each 29 to 72 s (median 44), in as much CPU time and with the same bits.
+            on two cores that others used too, pairs of trials of one thread each took 32 to 47 s (median of 7: 36),
+            bound to a core each 29 to 72 s (median 44), in as much CPU time and with the same bits.
 
     Raises:
         InputError: More is asked for than there is.

@@ -201,7 +201,7 @@ def test_a_trial_that_is_stopped_saves_first(tmp_path):
 
 
 def test_a_trial_that_is_stopped_at_once_ends_at_once(tmp_path):
-    with Supervisor([slot(tmp_path)], seconds_to_save=600) as supervisor:
+    with Supervisor([slot(tmp_path)], seconds_to_save=10) as supervisor:
         for number in range(20):
             supervisor.start(supervisor.free[0], number, ["sleep", "600"], tmp_path / "log.txt")
             supervisor.stop(number, "hopeless")

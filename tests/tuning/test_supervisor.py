@@ -234,6 +234,7 @@ def test_when_its_guardian_is_killed_a_trial_has_failed_and_nothing_of_it_is_lef
             supervisor.free[0], 1, code(HELPED, tmp_path, WHILE="os.fork(); time.sleep(600)"), tmp_path / "1"
         )
         ready(tmp_path / "1")
+        wait_until(lambda: len(processes(tmp_path)) == 5)  # the guardian, the trial, its helper, two that left it
         own = [pid for pid in processes(tmp_path) if os.getsid(pid) == pid and "guardian" in cmdline(pid)]
         assert len(own) == 1
         daemons = [pid for pid in processes(tmp_path) if os.getsid(pid) != own[0]]

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 from tuning.oracle import RandomOracle
 from tuning.plan import SearchPlan
 from tuning.search_directory import SearchDirectory
-from tuning.trial import TrialResult, read_result, run_trial
+from tuning.slots import Slot
+from tuning.supervisor import Supervisor
+from tuning.trial import TrialResult, end_trial, read_result, start_trial
 
 
 def search(
@@ -24,14 +26,17 @@ def search(
             even when this process was killed.
     """
     oracle = RandomOracle(plan.space, trials=plan.trials, seed=plan.seed, folder=directory.oracle)
-    for number in range(1, plan.trials + 1):
-        proposal = oracle.propose()
-        if proposal is None:  # the space has no other combination
-            return
-        trial, values = proposal
-        folder = directory.trial(number)
-        result = read_result(folder)
-        if result is None:
-            result = run_trial(folder, number, values, plan.trial_recipe(values), train_command, keep_open=[lock])
-        oracle.tell(trial, result.val_loss, result.reason)
-        yield result
+    with Supervisor([Slot(number=1)], keep_open=[lock]) as supervisor:
+        for number in range(1, plan.trials + 1):
+            proposal = oracle.propose()
+            if proposal is None:  # the space has no other combination
+                return
+            trial, values = proposal
+            folder = directory.trial(number)
+            result = read_result(folder)
+            if result is None:
+                recipe = plan.trial_recipe(values)
+                start_trial(supervisor, supervisor.free[0], folder, number, recipe, train_command)
+                result = end_trial(folder, values, supervisor.wait())
+            oracle.tell(trial, result.val_loss, result.reason)
+            yield result

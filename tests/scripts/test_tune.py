@@ -117,7 +117,7 @@ def test_an_interrupted_search_leaves_no_process_behind(data, tmp_path, number, 
     process = subprocess.Popen([*TUNE, *options], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         _wait_until((out / "trials" / "01" / "run" / "metrics.jsonl").is_file)
-        assert len(_processes_of(out)) == 2  # the search and its trial
+        assert len(_processes_of(out)) == 3  # the search, its trial, the guardian of that
         process.send_signal(number)
         _, error = process.communicate(timeout=60)
         assert process.returncode == status

@@ -1,0 +1,170 @@
+"""What a search shows while it goes on: a row for each trial that runs, and how far the whole is."""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from tuning.metrics import new_rows
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How far a running trial is."""
+
+    epoch: int = 0  # that it has done
+    began: int = 0  # the epochs that were done when it was first looked at: of an earlier process
+    val_loss: float | None = None  # the lowest finite one so far
+    images_per_second: float | None = None  # of the last epoch
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """A running trial, as the table shows it."""
+
+    trial: int
+    slot: int
+    epoch: int
+    epochs: int
+    val_loss: float | None
+    images_per_second: float | None
+    seconds_left: float | None  # None: no epoch has ended yet
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Overview:
+    """A search, as it is shown."""
+
+    rows: tuple[Row, ...]
+    done: int
+    failed: int
+    trials: int | None  # None: not known, as under a budget of hours
+    best: tuple[int, float] | None  # trial and its score
+    seconds_left: float | None
+
+
+def standing(rows: Iterable[Mapping[str, Any]], before: Standing | None = None) -> Standing:
+    """How far a trial is after some more rows of its `metrics.jsonl`.
+
+    Args:
+        rows: Those that have come.
+        before: How far it was; None: it is looked at for the first time.
+
+    Example:
+        >>> standing([{"epoch": 1, "val_loss": 0.5, "images_per_second": 90.0}], Standing())
+        Standing(epoch=1, began=0, val_loss=0.5, images_per_second=90.0)
+    """
+    now = before or Standing()
+    for row in rows:
+        loss = row.get("val_loss")
+        if loss is None or not math.isfinite(loss) or (now.val_loss is not None and now.val_loss <= loss):
+            loss = now.val_loss
+        now = dataclasses.replace(
+            now,
+            epoch=row.get("epoch", now.epoch),
+            val_loss=loss,
+            images_per_second=row.get("images_per_second") or None,
+        )
+    return now if before else dataclasses.replace(now, began=now.epoch)
+
+
+def row(trial: int, slot: int, now: Standing, *, epochs: int, seconds: float) -> Row:
+    """A running trial's row.
+
+    Args:
+        trial: Its number.
+        slot: The number of its slot.
+        now: How far it is.
+        epochs: That it is to do.
+        seconds: That its process has been there; its start and its compiling are spread over the epochs.
+    """
+    done = now.epoch - now.began
+    left = seconds / done * max(0, epochs - now.epoch) if done > 0 else None
+    return Row(
+        trial=trial,
+        slot=slot,
+        epoch=now.epoch,
+        epochs=epochs,
+        val_loss=now.val_loss,
+        images_per_second=now.images_per_second,
+        seconds_left=left,
+    )
+
+
+def seconds_left(rows: Sequence[Row], *, waiting: int, mean_seconds: float | None, slots: int) -> float | None:
+    """Seconds until the last of a search's trials has ended, as the trials so far let expect.
+
+    Args:
+        rows: Of the trials that run.
+        waiting: Trials that have not started.
+        mean_seconds: Of the trials that have ended; None: none has.
+        slots: Trials at the same time.
+
+    Returns:
+        None where nothing is known yet.
+
+    Example:
+        >>> seconds_left([], waiting=4, mean_seconds=10.0, slots=2)
+        20.0
+    """
+    known = [row.seconds_left for row in rows if row.seconds_left is not None]
+    if mean_seconds is None and len(known) < len(rows) or (mean_seconds is None and waiting):
+        return None
+    places = [row.seconds_left if row.seconds_left is not None else mean_seconds for row in rows]
+    places += [0.0] * (slots - len(places))
+    for _ in range(waiting):  # each goes where there is room first
+        place = min(range(len(places)), key=places.__getitem__)
+        places[place] += mean_seconds
+    return max(places, default=0.0)
+
+
+def view(overview: Overview) -> Group:
+    """A search that goes on, for a terminal."""
+    table = Table("trial", "slot", "epoch", "best val_loss", "images/s", "ETA", box=None)
+    for one in overview.rows:
+        table.add_row(
+            str(one.trial),
+            str(one.slot),
+            f"{one.epoch}/{one.epochs}",
+            "-" if one.val_loss is None else f"{one.val_loss:.4f}",
+            "-" if one.images_per_second is None else f"{one.images_per_second:,.0f}",
+            _clock(one.seconds_left),
+        )
+    total = f" of {overview.trials}" if overview.trials is not None else ""
+    parts = [f"{len(overview.rows)} running", f"{overview.done} done{total}", f"{overview.failed} failed"]
+    if overview.best is not None:
+        parts.append(f"best so far {overview.best[1]:.4f} (trial {overview.best[0]})")
+    return Group(table, Text("  ".join([*parts, f"ETA {_clock(overview.seconds_left)}"])))
+
+
+class Follower:
+    """Follows the `metrics.jsonl` of one running trial. To be made when its process starts.
+
+    Args:
+        path: Of the file, which need not be there yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._read = path, new_rows(path)
+        self._standing = standing(self._read.rows)
+
+    def look(self) -> Standing:
+        """How far it is now; only what has come since the last look is read."""
+        self._read = new_rows(self._path, self._read)
+        if self._read.anew:  # it goes on from a checkpoint, before which fewer epochs may have been done
+            self._standing = Standing(began=min(self._standing.began, len(self._read.rows)))
+        self._standing = standing(self._read.rows, self._standing)
+        return self._standing
+
+
+def _clock(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

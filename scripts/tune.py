@@ -12,14 +12,17 @@ from rich.console import Console
 from base import command, native_log
 from base.errors import require
 from base.options import given, option, parse, to_dict
+from pipelines.augment.generator_options import joined_policy
 from pipelines.input_options import resolve
 from pipelines.manifest import Manifest, read_manifest
 from scripts import train, train_options
 from tuning.plan import SearchPlan
 from tuning.ranking import failures, line, ranked, ranking_table, write_ranking
+from tuning.ready_spaces import ready_space
 from tuning.search_directory import SearchDirectory
 from tuning.search_options import SearchOptions
-from tuning.space import cnn_space, describe, narrowed
+from tuning.space import describe, narrowed
+from tuning.space_check import require_buildable
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,10 +71,13 @@ def _plan(options: dict[str, Any], chosen: set[str], manifest: Manifest) -> Sear
         manifest.split(split, Path(asked.data))
     training = to_dict(*(group for title, group in options.items() if title != "search"))
     spec = resolve(options["input"], manifest.image_shape, manifest.channels)
-    space, fixed = narrowed(
-        cnn_space(spec.image_size, training), {name: training[name] for name in chosen & {*training}}
+    augments = joined_policy(options["augmentation"], options["generator"]) is not None
+    ready = ready_space("cnn", spec.image_size, training, augments=augments)
+    fixed = {**ready.fixed, **{name: training[name] for name in chosen & {*training}}}
+    space = narrowed(ready.space, fixed)
+    require_buildable(
+        space, {**training, **fixed}, {title: group for title, group in GROUPS.items() if title != "search"}
     )
-    require(bool(space), "Expected a hyperparameter that is not fixed", do="Leave some options to the search.")
     return SearchPlan(
         space=space,
         options={**training, **fixed, "data": str(Path(asked.data).resolve())},

@@ -97,10 +97,13 @@ def test_own_parameters_may_depend_on_ready_ones():
         [LAYERS, UNITS, Boolean(name="norm", when=when("layers", 2)), Boolean(name="other", when=when("norm", True))],
         [OPTIMIZER, Int(name="x", low=1, high=5, step=2, when=when("optimizer", "sgd")), LAYERS],
         [Int(name="x", low=1, high=40, log=True), Boolean(name="norm", when=when("x", 2, 3))],
-        [OPTIMIZER, Int(name="x", low=1, high=3, when=when("optimizer", "sgd")), Choice(
-            name="x", values=(7, 8), when=when("optimizer", "adam"))],
+        [
+            OPTIMIZER,
+            Int(name="x", low=1, high=3, when=when("optimizer", "sgd")),
+            Choice(name="x", values=(7, 8), when=when("optimizer", "adam")),
+        ],
     ],
-)  # fmt: skip
+)
 def test_combinations_are_as_many_as_can_be_listed(parameters):
     space = space_of(parameters)
     assert combinations(space) == len(listed(space))

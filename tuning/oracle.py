@@ -6,8 +6,7 @@ from typing import Any
 import keras_tuner
 from keras_tuner.engine.trial import Trial
 
-from tuning.parameters import Boolean, Choice, Float, Int, Parameter
-from tuning.space import Space
+from tuning.parameters import Boolean, Choice, Float, Int, Parameter, Space
 
 _TUNER = "millrace"  # one asks at a time
 
@@ -63,8 +62,10 @@ def _hyperparameters(space: Space) -> keras_tuner.HyperParameters:
         match parameter:
             case Float(low=low, high=high):
                 result.Float(_key(parameter), low, high, sampling=sampling, **condition)
-            case Int(low=low, high=high, step=step):
-                result.Int(_key(parameter), low, high, None if parameter.log else step, sampling=sampling, **condition)
+            case Int(low=low, high=high, step=step, log=log):
+                result.Int(
+                    _key(parameter), low, high, None if log and step == 1 else step, sampling=sampling, **condition
+                )
             case Boolean():
                 result.Boolean(_key(parameter), **condition)
             case Choice(values=values):

@@ -100,7 +100,11 @@ class Boolean(_Parameter):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Int(_Parameter):
-    """A whole number from `low` to `high`, both included, in steps; `log`: its logarithm equally likely everywhere."""
+    """A whole number from `low` to `high`, both included, in steps.
+
+    With `log` its logarithm is equally likely everywhere, and a step above 1 is a factor: 16 to 128 by 2 is 16, 32, 64
+    and 128.
+    """
 
     low: int
     high: int
@@ -109,29 +113,41 @@ class Int(_Parameter):
 
     def __post_init__(self) -> None:
         _require_bounds(self)
-        bounds = {"int": [self.low, self.high, self.step]}
+        way = "factor" if self.log else "step"
         require(
-            self.step >= 1 and (self.high - self.low) % self.step == 0,
-            f"Expected a step for {self.name}, of at least 1, that leads from the low bound to the high one",
-            **bounds,
+            self.step >= 1 and self.takes(self.high),
+            f"Expected a {way} for {self.name}, of at least 1, that leads from the low bound to the high one",
+            int=[self.low, self.high, self.step],
         )
-        require(self.step == 1 or not self.log, f"Expected no step for {self.name} beside log: true", **bounds)
 
     @property
     def count(self) -> int:
         """How many values it can take."""
-        return (self.high - self.low) // self.step + 1
+        return len(self._factors()) if self._has_factor else (self.high - self.low) // self.step + 1
 
     def takes(self, value: Any) -> bool:
         """Whether it can take a value."""
-        return type(value) is int and self.low <= value <= self.high and (value - self.low) % self.step == 0
+        if type(value) is not int or not self.low <= value <= self.high:
+            return False
+        return value in self._factors() if self._has_factor else (value - self.low) % self.step == 0
 
     def extremes(self) -> tuple[int, int]:
         """Both bounds."""
         return (self.low, self.high)
 
     def _describe_values(self) -> str:
-        return _range(self) + (f", step {self.step}" if self.step > 1 else "")
+        way = "factor" if self.log else "step"
+        return _range(self) + (f", {way} {self.step}" if self.step > 1 else "")
+
+    @property
+    def _has_factor(self) -> bool:
+        return self.log and self.step > 1
+
+    def _factors(self) -> list[int]:
+        values = [self.low]
+        while values[-1] * self.step <= self.high:
+            values.append(values[-1] * self.step)
+        return values
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -163,6 +179,7 @@ class Float(_Parameter):
 
 
 Parameter = Choice | Boolean | Int | Float
+Space = tuple[Parameter, ...]  # parents before those that depend on them; `space.space_of` makes one
 
 
 def _require_bounds(parameter: Int | Float) -> None:

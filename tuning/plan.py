@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from tuning.space import Space, describe, searched, settings
+from tuning.parameters import Space
+from tuning.space import describe, searched, settings
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from base.errors import input_error, nearest, require
-from tuning.parameters import Boolean, Choice, Condition, Float, Parameter
-from tuning.space import Space, space_of
+from tuning.parameters import Boolean, Choice, Condition, Float, Parameter, Space
+from tuning.space import space_of
 
 NAMES = ("cnn", "cnn_grid", "transfer")
 

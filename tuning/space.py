@@ -11,9 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from base.errors import input_error, nearest, require
-from tuning.parameters import Parameter
-
-Space = tuple[Parameter, ...]
+from tuning.parameters import Parameter, Space
 
 
 def space_of(parameters: Iterable[Parameter]) -> Space:

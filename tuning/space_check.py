@@ -5,8 +5,7 @@ from typing import Any
 
 from base.errors import InputError
 from base.options import build, owners_of, typed
-from tuning.parameters import Parameter
-from tuning.space import Space
+from tuning.parameters import Parameter, Space
 
 
 def require_buildable(space: Space, options: Mapping[str, Any], groups: Mapping[str, type]) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tuning.space import Space
+from tuning.parameters import Space
 
 LONGEST = 64
 LONGEST_VALUE = 24

@@ -1,9 +1,10 @@
 """What a recipe searches: in place of an option's value stands between what it is searched.
 
-    filters: {choice: [16, 32, 64]}
+    pooling: {choice: [max, average]}
     blocks: {int: [1, 4]}                                   # 1, 2, 3, 4
-    dense_units: {int: [64, 256, 64], also: [filters]}      # in steps of 64; one value sets both options
-    dropout: {float: [0, 0.5]}
+    dense_units: {int: [64, 256, 64]}                       # in steps of 64
+    filters: {int: [16, 128, 2], log: true}                 # by a factor: 16, 32, 64, 128
+    dropout: {float: [0, 0.5], also: [dense_dropout]}       # one value for both options
     batch_norm: {boolean: true}
     optimizer: {choice: [adam, adamw, sgd]}
     weight_decay: {float: [1e-5, 1e-1], log: true, when: {optimizer: adamw}}

@@ -1,12 +1,12 @@
 from pathlib import Path
 
 from tuning.oracle import RandomOracle
-from tuning.parameters import Choice, Condition, Float
+from tuning.parameters import Boolean, Choice, Condition, Float
 
 SPACE = (
     Choice(name="layers", values=(0, 1, 2)),
     Choice(name="units", values=(32, 64), when=Condition(name="layers", values=(1, 2))),
-    Choice(name="norm", values=(False, True)),
+    Boolean(name="norm"),
     Choice(name="optimizer", values=("adam", "sgd")),
     Float(name="rate", low=1e-4, high=1e-2, log=True, when=Condition(name="optimizer", values=("adam",))),
     Float(name="rate", low=1e-1, high=1.0, log=True, when=Condition(name="optimizer", values=("sgd",))),

@@ -15,7 +15,7 @@ from tuning.parameters import Boolean, Choice, Condition, Float, Int
         (Int, {"low": 4, "high": 4}, "the low bound first"),
         (Int, {"low": 1, "high": 10, "step": 4}, "leads from the low bound to the high one. Received: int=[1, 10, 4]"),
         (Int, {"low": 1, "high": 10, "step": 0}, "step for x, of at least 1"),
-        (Int, {"low": 1, "high": 9, "step": 4, "log": True}, "no step for x beside log"),
+        (Int, {"low": 2, "high": 9, "step": 2, "log": True}, "factor for x, of at least 1, that leads from"),
         (Int, {"low": 0, "high": 9, "log": True}, "bounds above 0 for x with log. Received: int=[0, 9]"),
         (Float, {"low": 0.5, "high": 0.1}, "the low bound first. Received: float=[0.5, 0.1]"),
         (Float, {"low": float("nan"), "high": 0.1}, "the low bound first"),
@@ -38,6 +38,7 @@ def test_a_parameter_without_two_values_in_order_is_refused_in_one_line(kind, va
         (Int(name="blocks", low=1, high=5), "blocks: 1 to 5"),
         (Int(name="filters", low=16, high=64, step=16), "filters: 16 to 64, step 16"),
         (Int(name="filters", low=16, high=64, log=True), "filters: 16 to 64, logarithmic"),
+        (Int(name="filters", low=16, high=64, step=2, log=True), "filters: 16 to 64, logarithmic, factor 2"),
         (Float(name="dropout", low=0.0, high=0.12345678), "dropout: 0.0 to 0.12345678"),
         (Float(name="learning_rate", low=1e-5, high=0.1, log=True), "learning_rate: 1e-05 to 0.1, logarithmic"),
         (
@@ -57,6 +58,8 @@ def test_a_parameter_is_described_in_one_line_that_holds_all_it_can_be(parameter
         (Choice(name="x", values=(None, [1, 2])), [None, [1, 2]], [[1]]),
         (Boolean(name="x"), [True, False], [1, 0, "yes"]),
         (Int(name="x", low=2, high=8, step=3), [2, 5, 8], [3, 11, -1, 5.0, True]),
+        (Int(name="x", low=3, high=12, step=2, log=True), [3, 6, 12], [4, 5, 24]),
+        (Int(name="x", low=3, high=6, log=True), [3, 4, 5, 6], [2, 7]),
         (Float(name="x", low=0.5, high=1.0), [0.5, 0.7, 1.0], [0.4, 1.1]),
     ],
 )

@@ -1,5 +1,6 @@
 """What a recipe searches, read with the options of the train command itself."""
 
+import textwrap
 import typing
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from base.errors import InputError
 from base.options import given, parse, read_recipes, to_dict
 from scripts.train_options import GROUPS
+from tuning import space_recipe
 from tuning.parameters import Boolean, Choice, Condition, Float, Int
 from tuning.space import space_of
 from tuning.space_check import require_buildable
@@ -161,6 +163,12 @@ def test_what_training_would_refuse_is_refused_with_the_parameter_named(tmp_path
 )
 def test_what_training_takes_is_taken(tmp_path, recipe):
     check(tmp_path, recipe)
+
+
+def test_the_example_of_the_module_is_a_space(tmp_path):
+    text = space_recipe.__doc__.split("\n\n")[1]
+    check(tmp_path, textwrap.dedent(text))
+    assert len(space_of(read(tmp_path, textwrap.dedent(text)))) == 10
 
 
 def test_a_recipe_splits_into_options_and_a_space_and_the_later_recipe_wins(tmp_path):

@@ -138,6 +138,10 @@ def test_what_can_t_be_searched_is_refused_in_one_line(tmp_path, line, message):
         ("unfreeze: {choice: [all, none:2]}", "Expected --unfreeze gradually"),
         ("head: linear\nloss: {choice: [hinge, cross_entropy]}", "with --head linear. Received: loss='cross_entropy'"),
         (
+            "head: {choice: [softmax, linear]}\nloss: {choice: [hinge, cross_entropy], when: {head: linear}}",
+            "with --head linear. Received: loss='cross_entropy'",
+        ),
+        (
             "head: {choice: [softmax, linear]}\nloss: {choice: [auto, hinge]}",
             "with --head softmax. Received: loss='hinge'",
         ),

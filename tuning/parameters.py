@@ -4,7 +4,7 @@ Values are plain, as YAML and JSON hold them and as `base.options.to_dict` gives
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from base.errors import require
@@ -38,6 +38,10 @@ class _Parameter:
     def options(self) -> tuple[str, ...]:
         """Names of all options that it sets."""
         return (self.name, *self.also)
+
+    def is_there(self, values: Mapping[str, Any]) -> bool:
+        """Whether its condition holds among the values (name -> value) of the parameters before it."""
+        return self.when is None or (self.when.name in values and values[self.when.name] in self.when.values)
 
     def describe(self) -> str:
         """In one line: 'dense_units: 64, 128, 256 where dense_layers is 1, 2'."""

@@ -28,8 +28,8 @@ def space_of(parameters: Iterable[Parameter]) -> Space:
         _require_condition(parameter, rest)
     placed: list[Parameter] = []
     while rest:
-        names = {parameter.name for parameter in placed}
-        first = next((one for one in rest if one.when is None or one.when.name in names), None)
+        waiting = {parameter.name for parameter in rest}
+        first = next((one for one in rest if one.when is None or one.when.name not in waiting), None)
         if first is None:
             raise input_error(
                 "Expected conditions that don't run in a circle",
@@ -48,15 +48,9 @@ def joined(ready: Space, own: Collection[Parameter]) -> Space:
         own: In place of those that set the same options. What depends on an option's values goes with them.
     """
     taken = {name for parameter in own for name in parameter.options}
-    parents = {parameter.name: parameter for parameter in own}
     kept: list[Parameter] = []
     for parameter in ready:
-        left = _without(parameter, taken)
-        if left is not None and left.when is not None and left.when.name in parents:
-            possible = tuple(value for value in left.when.values if parents[left.when.name].takes(value))
-            left = dataclasses.replace(left, when=dataclasses.replace(left.when, values=possible)) if possible else None
-        if left is not None and _has_parent(left, [*kept, *own]):
-            kept.append(left)
+        kept += _under_possible_condition(_without(parameter, taken), [*kept, *own])
     return space_of([*kept, *own])
 
 
@@ -84,17 +78,15 @@ def narrowed(space: Space, fixed: Mapping[str, Any]) -> Space:
             if fixed[when.name] not in when.values:
                 continue
             parameter = dataclasses.replace(parameter, when=None)
-        left = _without(parameter, fixed)
-        if left is not None and _has_parent(left, kept):
-            kept.append(left)
+        kept += _under_possible_condition(_without(parameter, fixed), kept)
     require(kept != [], "Expected a hyperparameter that is not fixed", do="Leave some options to the search.")
     return tuple(kept)
 
 
 def settings(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that a trial's values set: a parameter may set several."""
-    names = {parameter.name: parameter.options for parameter in space}
-    return {option: value for name, value in values.items() for option in names[name]}
+    """The options that a combination's values (name -> value) set: a parameter may set several."""
+    there = [parameter for parameter in space if parameter.name in values and parameter.is_there(values)]
+    return {option: values[parameter.name] for parameter in there for option in parameter.options}
 
 
 def searched(space: Space) -> set[str]:
@@ -120,19 +112,33 @@ def _combinations(space: Space, parent: Parameter) -> int:
     counts = [(child.when.values, _combinations(space, child)) for child in children]
     asked: list[Any] = []
     for value in itertools.chain.from_iterable(values for values, _ in counts):
-        asked += [] if value in asked else [value]
+        asked += [value] if parent.takes(value) and value not in asked else []
     others = parent.count - len(asked)
     return others + sum(math.prod(count for values, count in counts if value in values) for value in asked)
 
 
-def _without(parameter: Parameter, names: Collection[str]) -> Parameter | None:
-    """The same for the options that are left to it."""
+def _without(parameter: Parameter, names: Collection[str]) -> list[Parameter]:
+    """The same for the options that are left to it, if any."""
     left = [name for name in parameter.options if name not in names]
-    return dataclasses.replace(parameter, name=left[0], also=tuple(left[1:])) if left else None
+    return [dataclasses.replace(parameter, name=left[0], also=tuple(left[1:]))] if left else []
 
 
-def _has_parent(parameter: Parameter, others: Iterable[Parameter]) -> bool:
-    return parameter.when is None or any(other.name == parameter.when.name for other in others)
+def _under_possible_condition(parameters: Iterable[Parameter], others: Collection[Parameter]) -> list[Parameter]:
+    """The same under the part of their condition that can hold among others; without those that nothing is left of."""
+    found: list[Parameter] = []
+    for parameter in parameters:
+        when = parameter.when
+        if when is not None:
+            possible = tuple(value for value in when.values if _takers(others, when.name, value))
+            when = dataclasses.replace(when, values=possible)
+        if when is None or when.values:
+            found.append(dataclasses.replace(parameter, when=when))
+    return found
+
+
+def _takers(parameters: Iterable[Parameter], name: str, value: Any) -> list[Parameter]:
+    """Those of a name that can take a value."""
+    return [parameter for parameter in parameters if parameter.name == name and parameter.takes(value)]
 
 
 def _require_one_at_a_time(parameters: Collection[Parameter]) -> None:
@@ -165,14 +171,14 @@ def _require_condition(parameter: Parameter, space: Collection[Parameter]) -> No
             **when,
             do=nearest(parameter.when.name, known) if known else "",
         )
+    possible = "; ".join(parent.describe() for parent in parents)
     require(
-        len(parents) == 1 and parents[0].count is not None,
-        f"Expected the condition of {parameter.name} on an option with single values and without several ranges",
+        all(parent.count is not None for parent in parents),
+        f"Expected the condition of {parameter.name} on an option with single values, not on {possible}",
         **when,
     )
-    impossible = [value for value in parameter.when.values if not parents[0].takes(value)]
     require(
-        parameter.when.values != () and not impossible,
-        f"Expected the condition of {parameter.name} on values of {parents[0].describe()}",
+        parameter.when.values != () and all(_takers(space, parameter.when.name, one) for one in parameter.when.values),
+        f"Expected the condition of {parameter.name} on values of {possible}",
         **when,
     )

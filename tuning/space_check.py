@@ -44,13 +44,13 @@ def _combination(space: Space, parameter: Parameter, value: Any) -> dict[str, An
     wanted = {parameter.name: value}
     child = parameter
     while child.when is not None:
-        wanted[child.when.name] = child.when.values[0]
-        child = next(other for other in space if other.name == child.when.name)
+        name, value = child.when.name, child.when.values[0]
+        wanted[name] = value
+        child = next(other for other in space if other.name == name and other.takes(value))
     values: dict[str, Any] = {}
     options: dict[str, Any] = {}
     for other in space:
-        when = other.when
-        if when is None or (when.name in values and values[when.name] in when.values):
+        if other.is_there(values):
             values[other.name] = wanted.get(other.name, other.extremes()[0])
             options |= dict.fromkeys(other.options, values[other.name])
     return options

@@ -36,8 +36,10 @@ def test_parents_come_first_and_the_rest_stays_in_its_order():
         ([LAYERS, Boolean(name="norm", when=when("layer", 1))], "Did you mean 'layers'?"),
         ([LAYERS, Boolean(name="norm", when=when("layers", 1, 3))], "on values of layers: 0, 1, 2"),
         ([LAYERS, Boolean(name="norm", when=when("layers"))], "on values of layers: 0, 1, 2"),
-        ([Float(name="x", low=0.0, high=1.0), Boolean(name="norm", when=when("x", 0.5))], "with single values"),
-        ([OPTIMIZER, ADAM_RATE, SGD_RATE, Boolean(name="norm", when=when("rate", 0.01))], "without several ranges"),
+        (
+            [Float(name="x", low=0.0, high=1.0), Boolean(name="norm", when=when("x", 0.5))],
+            "with single values, not on x: 0.0",
+        ),
         ([Boolean(name="norm", when=when("norm", True))], "that don't run in a circle"),
         ([LAYERS, Boolean(name="a", when=when("b", True)), Boolean(name="b", when=when("a", True))], "in a circle"),
     ],
@@ -57,6 +59,15 @@ def test_a_fixed_option_is_not_searched_and_settles_what_depends_on_it():
         "units: 64, 128",
         "deep: False, True where units is 64",
     ]
+    adam_rate, sgd_rate = (
+        Choice(name="rate", values=values, when=when("optimizer", name))
+        for name, values in {"adam": (1, 2), "sgd": (2, 3)}.items()
+    )
+    chain = [Boolean(name="slow", when=when("rate", 3, 1)), Boolean(name="slower", when=when("rate", 3))]
+    assert describe(narrowed(space_of([OPTIMIZER, adam_rate, sgd_rate, *chain]), {"optimizer": "adam"})) == [
+        "rate: 1, 2",
+        "slow: False, True where rate is 1",
+    ]
     with pytest.raises(InputError, match="a hyperparameter that is not fixed"):
         narrowed((NORM,), {"norm": True})
 
@@ -67,6 +78,13 @@ def test_a_parameter_of_several_options_goes_on_with_those_that_are_not_fixed():
     assert searched(space) == {"filters", "units", "more"}
     assert describe(narrowed(space, {"units": 1})) == ["filters, more: 32, 64"]
     assert describe(narrowed(space, {"filters": 1})) == ["units, more: 32, 64"]
+
+
+def test_of_an_options_parameters_the_one_whose_condition_holds_sets_the_others():
+    rate = Choice(name="rate", values=(1, 2), also=("decay",), when=when("optimizer", "adam"))
+    space = space_of([OPTIMIZER, rate, Choice(name="rate", values=(1, 9), when=when("optimizer", "sgd"))])
+    assert settings(space, {"optimizer": "adam", "rate": 1}) == {"optimizer": "adam", "rate": 1, "decay": 1}
+    assert settings(space, {"optimizer": "sgd", "rate": 1}) == {"optimizer": "sgd", "rate": 1}
 
 
 def test_own_parameters_take_the_place_of_ready_ones_and_of_what_they_rule_out():
@@ -96,6 +114,12 @@ def test_own_parameters_may_depend_on_ready_ones():
         [LAYERS, UNITS, NORM, Choice(name="deep", values=(7, 8, 9), when=when("units", 64))],
         [LAYERS, UNITS, Boolean(name="norm", when=when("layers", 2)), Boolean(name="other", when=when("norm", True))],
         [OPTIMIZER, Int(name="x", low=1, high=5, step=2, when=when("optimizer", "sgd")), LAYERS],
+        [
+            OPTIMIZER,
+            Choice(name="x", values=(1, 2), when=when("optimizer", "sgd")),
+            Boolean(name="norm", when=when("x", 2, 4)),
+            Int(name="x", low=2, high=6, step=2, when=when("optimizer", "adam")),
+        ],
         [Int(name="x", low=1, high=40, log=True), Boolean(name="norm", when=when("x", 2, 3))],
         [
             OPTIMIZER,

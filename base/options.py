@@ -10,7 +10,7 @@ import dataclasses
 import re
 import sys
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,12 @@ def option(default: Any = dataclasses.MISSING, help: str = "", *, neutral: bool 
 
 
 def parse(
-    command: str, description: str, groups: dict[str, type], argv: Sequence[str] | None, positional: Sequence[str] = ()
+    command: str,
+    description: str,
+    groups: dict[str, type],
+    argv: Sequence[str] | None,
+    positional: Sequence[str] = (),
+    leave_out: Callable[[Any], bool] = lambda value: False,
 ) -> dict[str, Any]:
     """Parses a command line into one instance of each options class.
 
@@ -39,6 +44,7 @@ def parse(
         groups: Title in `--help` -> options class. Field names must differ across classes.
         argv: Arguments without the script's name; None: those of the process.
         positional: Names of fields that are positional arguments.
+        leave_out: Whether a value in a recipe says something else than what the option is: it is passed over.
 
     Returns:
         Title -> instance.
@@ -52,32 +58,95 @@ def parse(
     known = _fields(groups)
     _check_names(argv, known, positional)
     try:
-        values = parser.parse_args(argv if "config" in known else _with_recipes(argv, groups)).as_dict()
+        values = parser.parse_args(argv if "config" in known else _with_recipes(argv, groups, leave_out)).as_dict()
     except argparse.ArgumentError as error:
         raise _one_line(error) from None
     for name, field in known.items():
         if field.default is dataclasses.MISSING and values.get(name) is None:
             shown = name.upper() if name in positional else f"--{_hyphens(name)}"
             raise input_error(f"Expected {shown} ({field.metadata['help']})", do=f"See {command} --help.")
-    return {title: _build(cls, values) for title, cls in groups.items()}
+    return {title: build(cls, values) for title, cls in groups.items()}
 
 
-def given(argv: Sequence[str], groups: dict[str, type]) -> set[str]:
+def given(
+    argv: Sequence[str], groups: dict[str, type], leave_out: Callable[[Any], bool] = lambda value: False
+) -> set[str]:
     """Names of the options that a command line gives itself or through a recipe, whatever their values.
 
     Args:
         argv: Arguments that `parse` has accepted.
         groups: As `parse` takes them.
+        leave_out: As `parse` takes it.
     """
-    names: set[str] = set()
-    for place, argument in enumerate(argv):
-        flag, _, value = argument.partition("=")
-        if flag == "--config":
-            names |= read_yaml(Path(value or argv[place + 1])).keys()
-        elif flag.startswith("--"):
+    values, _ = read_recipes(argv)
+    names = {name for name, value in values.items() if not leave_out(value)}
+    for argument in argv:
+        flag, _, _ = argument.partition("=")
+        if flag.startswith("--") and flag != "--config":
             name = flag[2:].replace("-", "_")
             names |= {name, name.removeprefix("no_")}
     return names & _fields(groups).keys()
+
+
+def read_recipes(argv: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the recipes on a command line say together, later ones winning: as YAML reads it, and with every scalar as
+    it stands there, which is what options of text mean.
+
+    Args:
+        argv: Arguments that `parse` has accepted.
+    """
+    values: dict[str, Any] = {}
+    texts: dict[str, Any] = {}
+    for place, argument in enumerate(argv):
+        flag, _, path = argument.partition("=")
+        if flag == "--config":
+            values |= read_yaml(Path(path or argv[place + 1]))
+            texts |= _read(Path(path or argv[place + 1]), yaml.BaseLoader)
+    return values, texts
+
+
+def typed(cls: type, name: str, value: Any, text: Any) -> Any:
+    """One value of a recipe as a field of an options class takes it, plain as `to_dict` gives it.
+
+    Args:
+        cls: The options class.
+        name: Of the field.
+        value: As YAML reads it.
+        text: The same with every scalar as it stands in the recipe.
+
+    Raises:
+        InputError: It is of another type. What the class refuses for other reasons is left to `build`.
+    """
+    kind = typing.get_type_hints(cls)[name]
+    if kind is bool:
+        require(isinstance(value, bool), f"Expected --{_hyphens(name)} true or false", **{name: value})
+    parser = ArgumentParser(exit_on_error=False, allow_abbrev=False)
+    parser.add_argument("--config", action="config")
+    _add(parser, _fields({"": cls})[name], kind, positional=False)
+    try:
+        wanted = _as_wanted(name, value, text, kind)
+        return parser.parse_args([f"--config={to_yaml({name: wanted})}"]).as_dict()[name]
+    except argparse.ArgumentError as error:
+        raise _one_line(error) from None
+
+
+def owners_of(groups: Mapping[str, type]) -> dict[str, type]:
+    """Field -> the options class that has it, of a command's groups."""
+    return {field.name: cls for cls in groups.values() for field in dataclasses.fields(cls)}
+
+
+def build(cls: type, values: Mapping[str, Any]) -> Any:
+    """An instance of an options class from all its fields' values; it may refuse them.
+
+    Args:
+        cls: The options class.
+        values: Of the right types, lists for tuples; those of other names go unused.
+    """
+    chosen = {}
+    for field in dataclasses.fields(cls):
+        value = values[field.name]
+        chosen[field.name] = tuple(value) if isinstance(value, list) else value
+    return cls(**chosen)
 
 
 def to_dict(*instances: Any) -> dict[str, Any]:
@@ -179,7 +248,7 @@ def _check_names(argv: Sequence[str], known: dict[str, Any], positional: Sequenc
                     raise input_error(f"Expected an option's name in {path}", key=key, do=nearest(key, known))
 
 
-def _with_recipes(argv: Sequence[str], groups: dict[str, type]) -> list[str]:
+def _with_recipes(argv: Sequence[str], groups: dict[str, type], leave_out: Callable[[Any], bool]) -> list[str]:
     """`argv` with recipes in place of their paths, in which values are what the options take.
 
     YAML reads `0.3`, `no` and `1:4` as numbers and as a truth value, where an option of text means what stands there;
@@ -198,6 +267,7 @@ def _with_recipes(argv: Sequence[str], groups: dict[str, type]) -> list[str]:
         values = {
             name: _as_wanted(name, value, texts.get(name, value), kinds[name])
             for name, value in read_yaml(path).items()
+            if not leave_out(value)
         }
         replaced.append(f"--config={to_yaml(values)}")
     return replaced
@@ -258,14 +328,6 @@ def _one_line(error: argparse.ArgumentError) -> InputError:
 def _likeliest(value: str, choices: Sequence[str]) -> str:
     sentence = nearest(value, choices)
     return sentence if sentence.startswith("Did") else ""  # all of them have been named
-
-
-def _build(cls: type, values: dict[str, Any]) -> Any:
-    chosen = {}
-    for field in dataclasses.fields(cls):
-        value = values[field.name]
-        chosen[field.name] = tuple(value) if isinstance(value, list) else value
-    return cls(**chosen)
 
 
 def _hyphens(name: str) -> str:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Searches the CNN's hyperparameters: `scripts/tune.py --data DIR --out DIR --trials N [any option of train.py]`."""
+"""Searches hyperparameters: `scripts/tune.py --data DIR --out DIR --trials N [any option of train.py]`."""
 
 import dataclasses
 import sys
@@ -11,15 +11,17 @@ from rich.console import Console
 
 from base import command, native_log
 from base.errors import require
-from base.options import given, option, parse, to_dict
+from base.options import option, parse, to_dict
 from pipelines.input_options import resolve
 from pipelines.manifest import Manifest, read_manifest
 from scripts import train, train_options
+from scripts.search_space import search_space
 from tuning.plan import SearchPlan
 from tuning.ranking import failures, line, ranked, ranking_table, write_ranking
 from tuning.search_directory import SearchDirectory
 from tuning.search_options import SearchOptions
-from tuning.space import cnn_space, describe, narrowed
+from tuning.space import describe
+from tuning.space_recipe import is_searched
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,8 +37,8 @@ GROUPS = {
     **{title: group for title, group in train_options.GROUPS.items() if title != "run"},
 }
 DESCRIPTION = (
-    "Searches the CNN's hyperparameters at random, judging by validation loss. An option that is given here, or by "
-    "--config, is fixed; --seed also draws the combinations."
+    "Searches hyperparameters at random, judging by validation loss. An option that is given here, or by --config, is "
+    "fixed, unless the recipe says between what it is searched; --seed also draws the combinations."
 )
 WIDE = 10_000  # columns where the output is no terminal: a row is a line
 
@@ -48,10 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> None:
     argv = sys.argv[1:] if argv is None else argv
-    options = parse("tune.py", DESCRIPTION, GROUPS, argv)
+    options = parse("tune.py", DESCRIPTION, GROUPS, argv, leave_out=is_searched)
     asked: SearchOptions = options["search"]
     manifest = read_manifest(Path(asked.data))
-    plan = _plan(options, given(argv, GROUPS), manifest)
+    plan = _plan(argv, options, manifest)
     directory = SearchDirectory(Path(asked.out))
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else WIDE)
     with directory.locked(lambda: console.print(f"waiting for another process that works in {asked.out}")) as lock:
@@ -62,16 +64,13 @@ def _main(argv: Sequence[str] | None) -> None:
     _print_results(directory, console)
 
 
-def _plan(options: dict[str, Any], chosen: set[str], manifest: Manifest) -> SearchPlan:
+def _plan(argv: Sequence[str], options: dict[str, Any], manifest: Manifest) -> SearchPlan:
     asked: SearchOptions = options["search"]
     for split in ("train", "validation"):
         manifest.split(split, Path(asked.data))
     training = to_dict(*(group for title, group in options.items() if title != "search"))
     spec = resolve(options["input"], manifest.image_shape, manifest.channels)
-    space, fixed = narrowed(
-        cnn_space(spec.image_size, training), {name: training[name] for name in chosen & {*training}}
-    )
-    require(bool(space), "Expected a hyperparameter that is not fixed", do="Leave some options to the search.")
+    space, fixed = search_space(argv, options, asked.space, spec.image_size)
     return SearchPlan(
         space=space,
         options={**training, **fixed, "data": str(Path(asked.data).resolve())},

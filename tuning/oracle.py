@@ -6,7 +6,7 @@ from typing import Any
 import keras_tuner
 from keras_tuner.engine.trial import Trial
 
-from tuning.space import Choice, Parameter, Space
+from tuning.parameters import Boolean, Choice, Float, Int, Parameter, Space
 
 _TUNER = "millrace"  # one asks at a time
 
@@ -58,12 +58,18 @@ def _hyperparameters(space: Space) -> keras_tuner.HyperParameters:
         condition = {}
         if parameter.when is not None:
             condition = {"parent_name": parameter.when.name, "parent_values": list(parameter.when.values)}
-        if not isinstance(parameter, Choice):
-            result.Float(_key(parameter), parameter.low, parameter.high, sampling="log", **condition)
-        elif isinstance(parameter.values[0], bool):  # its Choice would make integers of them
-            result.Boolean(_key(parameter), **condition)
-        else:
-            result.Choice(_key(parameter), list(parameter.values), **condition)
+        sampling = "log" if getattr(parameter, "log", False) else "linear"
+        match parameter:
+            case Float(low=low, high=high):
+                result.Float(_key(parameter), low, high, sampling=sampling, **condition)
+            case Int(low=low, high=high, step=step, log=log):
+                result.Int(
+                    _key(parameter), low, high, None if log and step == 1 else step, sampling=sampling, **condition
+                )
+            case Boolean():
+                result.Boolean(_key(parameter), **condition)
+            case Choice(values=values):
+                result.Choice(_key(parameter), list(values), **condition)
     return result
 
 

@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from tuning.space import Space, describe
+from tuning.parameters import Space
+from tuning.space import describe, searched, settings
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,21 +20,21 @@ class SearchPlan:
 
     def identity(self) -> dict[str, Any]:
         """What `search.yaml` holds: two searches with equal identities are the same search."""
-        searched = {parameter.name for parameter in self.space}
+        open_options = searched(self.space)
         return {
             "trials": self.trials,
             "data_fingerprint": self.data_fingerprint,
             "searched": describe(self.space),
-            **{name: value for name, value in self.options.items() if name not in searched},
+            **{name: value for name, value in self.options.items() if name not in open_options},
         }
 
     def trial_recipe(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The recipe of one trial; it looks at no split but `train` and `validation`."""
-        return _given({**self.options, **values, "evaluate_on": "none"})
+        return _given({**self.options, **settings(self.space, values), "evaluate_on": "none"})
 
     def best_recipe(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The recipe of these hyperparameters, for any data set."""
-        recipe = _given({**self.options, **values})
+        recipe = _given({**self.options, **settings(self.space, values)})
         recipe.pop("data")
         return recipe
 

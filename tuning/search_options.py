@@ -13,6 +13,11 @@ class SearchOptions:
     data: str = option(help="a dataset folder with a validation split, made by build_tfrecords.py")
     out: str = option(help="the search's folder: trials, ranking.json, best.yaml")
     trials: int = option(help="how many combinations of hyperparameters are trained")
+    space: str | None = option(
+        None,
+        "cnn, cnn_grid or transfer, ready-made; what a recipe searches takes its place there, and by default stands "
+        "alone; cnn where it searches nothing",
+    )
     overwrite: bool = option(False, "replace a search of other options")
 
     def __post_init__(self) -> None:

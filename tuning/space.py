@@ -1,159 +1,184 @@
-"""The space of a search: plain values that say which options are searched, and between what.
+"""The space of a search: parameters, parents before those that depend on them.
 
-KerasTuner sees it in `tuning/oracle.py` only.
+An option may be there several times, under conditions on one parent that exclude each other: the learning rate has
+other bounds with another optimizer.
 """
 
 import dataclasses
-from collections.abc import Mapping
+import itertools
+import math
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-MOST_BLOCKS = 5
-# Larger maps than this at the last block make the flattened vector, and with it the dense layers, needlessly large.
-LARGEST_LAST_MAP = 16
-KERNEL_SIZES = (3, 5)
+from base.errors import input_error, nearest, require
+from tuning.parameters import Parameter, Space
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class When:
-    """Holds where the option `name` has one of `values`."""
+def space_of(parameters: Iterable[Parameter]) -> Space:
+    """A space of parameters in any order.
 
-    name: str
-    values: tuple[Any, ...]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Choice:
-    """One of `values` for the option `name`, all equally likely."""
-
-    name: str
-    values: tuple[Any, ...]
-    when: When | None = None
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class LogRange:
-    """A float from `low` to `high` for the option `name`, its logarithm equally likely everywhere."""
-
-    name: str
-    low: float
-    high: float
-    when: When | None = None
-
-
-# Parents stand before what depends on them. An option may stand there several times under conditions that exclude
-# each other.
-Parameter = Choice | LogRange
-Space = tuple[Parameter, ...]
+    Raises:
+        InputError: None is there; two set the same option at the same time; a condition is on what is not searched, on
+            a value that it can't take, or in the end on the parameter itself.
+    """
+    rest = list(parameters)
+    require(rest != [], "Expected something to search: an option with a choice or a range")
+    _require_one_at_a_time(rest)
+    for parameter in rest:
+        _require_condition(parameter, rest)
+    placed: list[Parameter] = []
+    while rest:
+        waiting = {parameter.name for parameter in rest}
+        first = next((one for one in rest if one.when is None or one.when.name not in waiting), None)
+        if first is None:
+            raise input_error(
+                "Expected conditions that don't run in a circle",
+                **{one.name: {"when": {one.when.name: list(one.when.values)}} for one in rest},
+            )
+        placed.append(first)
+        rest.remove(first)
+    return tuple(placed)
 
 
-def cnn_space(image_size: int, options: Mapping[str, Any]) -> Space:
-    """The space of the CNN, fitted to the images.
+def joined(ready: Space, own: Collection[Parameter]) -> Space:
+    """A ready-made space in which some parameters are others.
 
     Args:
-        image_size: Height and width of what the model sees, in pixels.
-        options: Every option of training: those that the space leaves alone bound those that it searches.
+        ready: The ready-made space.
+        own: In place of those that set the same options. What depends on an option's values goes with them.
     """
-    some_dense = When(name="dense_layers", values=(1, 2))
-    adaptive = When(name="optimizer", values=("adam", "adamw"))
-    return (
-        Choice(name="blocks", values=_block_counts(image_size, options)),
-        Choice(name="filters", values=(16, 32, 64)),
-        Choice(name="kernel_size", values=KERNEL_SIZES),
-        Choice(name="activation", values=("relu", "elu", "silu")),
-        Choice(name="pooling", values=("max", "average")),
-        Choice(name="batch_norm", values=(False, True)),
-        Choice(name="dropout", values=(0.0, 0.1, 0.2, 0.3)),
-        Choice(name="flatten", values=("flatten", "average")),
-        Choice(name="dense_layers", values=(0, 1, 2)),
-        Choice(name="dense_units", values=(64, 128, 256), when=some_dense),
-        Choice(name="dense_dropout", values=(0.0, 0.25, 0.5)),
-        Choice(name="optimizer", values=("adam", "adamw", "sgd")),
-        LogRange(name="learning_rate", low=1e-4, high=1e-2, when=adaptive),
-        LogRange(name="learning_rate", low=3e-3, high=3e-1, when=When(name="optimizer", values=("sgd",))),
-        LogRange(name="weight_decay", low=1e-5, high=1e-1, when=When(name="optimizer", values=("adamw",))),
-        Choice(name="batch_size", values=_batch_sizes(options["replicas"] or 1)),
-    )
+    taken = {name for parameter in own for name in parameter.options}
+    kept: list[Parameter] = []
+    for parameter in ready:
+        kept += _under_possible_condition(_without(parameter, taken), [*kept, *own])
+    return space_of([*kept, *own])
 
 
-def narrowed(space: Space, fixed: Mapping[str, Any]) -> tuple[Space, dict[str, Any]]:
-    """What is left of a space when some options are fixed.
+def narrowed(space: Space, fixed: Mapping[str, Any]) -> Space:
+    """What is left of a space when some options are fixed, without the conditions that now always hold.
 
     Args:
         space: The whole.
         fixed: Options and their values; those outside the space change nothing.
 
-    Returns:
-        The parameters that are still open, without the conditions that now always hold; `fixed`, and the options that
-        had one value to choose from.
+    Raises:
+        InputError: Nothing is left.
 
     Example:
-        >>> narrowed((Choice(name="blocks", values=(1, 2)), Choice(name="filters", values=(32,))), {"blocks": 2})
-        ((), {'blocks': 2, 'filters': 32})
+        >>> from tuning.parameters import Boolean, Choice, Condition
+        >>> units = Choice(name="dense_units", values=(64, 128), when=Condition(name="dense_layers", values=(1, 2)))
+        >>> space = space_of([Choice(name="dense_layers", values=(0, 1, 2)), units, Boolean(name="batch_norm")])
+        >>> [parameter.describe() for parameter in narrowed(space, {"dense_layers": 2, "batch_norm": True})]
+        ['dense_units: 64, 128']
     """
-    fixed = dict(fixed)
-    given = frozenset(fixed)
-    open_parameters = []
+    kept: list[Parameter] = []
     for parameter in space:
-        if parameter.name in given:
-            continue
         when = parameter.when
         if when is not None and when.name in fixed:
             if fixed[when.name] not in when.values:
                 continue
             parameter = dataclasses.replace(parameter, when=None)
-        if isinstance(parameter, Choice) and len(parameter.values) == 1 and parameter.when is None:
-            fixed[parameter.name] = parameter.values[0]
-        else:
-            open_parameters.append(parameter)
-    return tuple(open_parameters), fixed
+        kept += _under_possible_condition(_without(parameter, fixed), kept)
+    require(kept != [], "Expected a hyperparameter that is not fixed", do="Leave some options to the search.")
+    return tuple(kept)
+
+
+def settings(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that a combination's values (name -> value) set: a parameter may set several."""
+    there = [parameter for parameter in space if parameter.name in values and parameter.is_there(values)]
+    return {option: values[parameter.name] for parameter in there for option in parameter.options}
+
+
+def searched(space: Space) -> set[str]:
+    """Names of all options that a space sets."""
+    return {name for parameter in space for name in parameter.options}
 
 
 def describe(space: Space) -> list[str]:
-    """A line a parameter: 'dense_units: 64, 128, 256 where dense_layers is 1, 2'."""
-    return [_describe(parameter) for parameter in space]
+    """A line a parameter."""
+    return [parameter.describe() for parameter in space]
 
 
-def _describe(parameter: Parameter) -> str:
-    if isinstance(parameter, Choice):
-        values = _listed(parameter.values)
-    else:
-        values = f"{parameter.low:g} to {parameter.high:g}, logarithmic"
-    when = parameter.when
-    return f"{parameter.name}: {values}" + (f" where {when.name} is {_listed(when.values)}" if when else "")
+def combinations(space: Space) -> int | None:
+    """How many combinations there are; None where a parameter is continuous."""
+    if any(parameter.count is None for parameter in space):
+        return None
+    return math.prod(_combinations(space, parameter) for parameter in space if parameter.when is None)
 
 
-def _listed(values: tuple[Any, ...]) -> str:
-    return ", ".join(str(value) for value in values)
+def _combinations(space: Space, parent: Parameter) -> int:
+    """Of a parameter and all that depends on it."""
+    children = [child for child in space if child.when is not None and child.when.name == parent.name]
+    counts = [(child.when.values, _combinations(space, child)) for child in children]
+    asked: list[Any] = []
+    for value in itertools.chain.from_iterable(values for values, _ in counts):
+        asked += [value] if parent.takes(value) and value not in asked else []
+    others = parent.count - len(asked)
+    return others + sum(math.prod(count for values, count in counts if value in values) for value in asked)
 
 
-def _batch_sizes(replicas: int) -> tuple[int, ...]:
-    """32, 64 and 128, each rounded up to what the replicas can share."""
-    return tuple(sorted({-(-size // replicas) * replicas for size in (32, 64, 128)}))
+def _without(parameter: Parameter, names: Collection[str]) -> list[Parameter]:
+    """The same for the options that are left to it, if any."""
+    left = [name for name in parameter.options if name not in names]
+    return [dataclasses.replace(parameter, name=left[0], also=tuple(left[1:]))] if left else []
 
 
-def _block_counts(image_size: int, options: Mapping[str, Any]) -> tuple[int, ...]:
-    """How many blocks make sense: as deep as the feature maps last, not so shallow that the last ones are large."""
-    maps = _map_sizes(image_size, options)
-    deepest = len(maps)
-    if not maps or maps[-1] == image_size:  # nothing makes the maps smaller
-        shallowest = min(1, deepest)
-    else:
-        shallowest = min(1 + sum(size > LARGEST_LAST_MAP for size in maps), deepest)
-    return tuple(range(shallowest, deepest + 1))
+def _under_possible_condition(parameters: Iterable[Parameter], others: Collection[Parameter]) -> list[Parameter]:
+    """The same under the part of their condition that can hold among others; without those that nothing is left of."""
+    found: list[Parameter] = []
+    for parameter in parameters:
+        when = parameter.when
+        if when is not None:
+            possible = tuple(value for value in when.values if _takers(others, when.name, value))
+            when = dataclasses.replace(when, values=possible)
+        if when is None or when.values:
+            found.append(dataclasses.replace(parameter, when=when))
+    return found
 
 
-def _map_sizes(image_size: int, options: Mapping[str, Any]) -> list[int]:
-    """Height and width after each block, until a map is too small or `MOST_BLOCKS` are there."""
-    kernel = max(*KERNEL_SIZES, options["kernel_size"])
-    sizes: list[int] = []
-    size = image_size
-    while len(sizes) < MOST_BLOCKS:
-        for convolution in range(options["convolutions"]):
-            stride = options["stride"] if convolution == 0 else 1
-            size = -(-size // stride) if options["padding"] == "same" else (size - kernel) // stride + 1
-        if options["pooling"] != "none":
-            size //= options["pool_size"]
-        if size < 1:
-            break
-        sizes.append(size)
-    return sizes
+def _takers(parameters: Iterable[Parameter], name: str, value: Any) -> list[Parameter]:
+    """Those of a name that can take a value."""
+    return [parameter for parameter in parameters if parameter.name == name and parameter.takes(value)]
+
+
+def _require_one_at_a_time(parameters: Collection[Parameter]) -> None:
+    for one, other in itertools.combinations(parameters, 2):
+        shared = sorted(set(one.options) & set(other.options))
+        exclusive = (
+            one.when is not None
+            and other.when is not None
+            and one.when.name == other.when.name
+            and not any(value in other.when.values for value in one.when.values)
+        )
+        require(
+            not shared or exclusive,
+            f"Expected one parameter for {', '.join(shared)}, or several under conditions on the same option that "
+            "exclude each other",
+            first=one.describe(),
+            second=other.describe(),
+        )
+
+
+def _require_condition(parameter: Parameter, space: Collection[Parameter]) -> None:
+    if parameter.when is None:
+        return
+    when = {"when": {parameter.when.name: list(parameter.when.values)}}
+    parents = [other for other in space if other.name == parameter.when.name]
+    if not parents:
+        known = {other.name for other in space} - {parameter.name}
+        raise input_error(
+            f"Expected the condition of {parameter.name} on an option that is searched, too",
+            **when,
+            do=nearest(parameter.when.name, known) if known else "",
+        )
+    possible = "; ".join(parent.describe() for parent in parents)
+    require(
+        all(parent.count is not None for parent in parents),
+        f"Expected the condition of {parameter.name} on an option with single values, not on {possible}",
+        **when,
+    )
+    require(
+        parameter.when.values != () and all(_takers(space, parameter.when.name, one) for one in parameter.when.values),
+        f"Expected the condition of {parameter.name} on values of {possible}",
+        **when,
+    )

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from base.errors import InputError, require
-from base.options import option, parse, to_dict, to_yaml
+from base.options import build, given, option, parse, read_recipes, to_dict, to_yaml, typed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -151,3 +151,55 @@ def test_a_recipes_value_of_another_type_is_named(tmp_path, recipe, named):
     (tmp_path / "recipe.yaml").write_text(recipe)
     with pytest.raises(InputError, match=named):
         parse("try.py", "Tries.", {"texts": Texts}, ["--config", str(tmp_path / "recipe.yaml")])
+
+
+def test_what_is_left_out_of_a_recipe_is_neither_parsed_nor_given(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("batch-size: {from: 1}\nrate: 0.5\ndata: d\n")
+    argv = ["--config", str(tmp_path / "recipe.yaml"), "--no-norm"]
+    groups = {"run": Run, "shape": Shape}
+
+    def is_mapping(value):
+        return isinstance(value, dict)
+
+    assert parse("try.py", "", groups, argv, leave_out=is_mapping)["run"] == Run(data="d", rate=0.5)
+    assert given(argv, groups, leave_out=is_mapping) == {"data", "rate", "norm"}
+    assert given(argv, groups) == {"data", "rate", "norm", "batch_size"}
+
+
+def test_of_several_recipes_the_later_wins_and_text_stays_as_it_stands(tmp_path):
+    (tmp_path / "first.yaml").write_text("rate: 0.50\nbatch-size: 1\n")
+    (tmp_path / "second.yaml").write_text("rate: 1e-3\nunits: [010]\n")
+    argv = [f"--config={tmp_path / 'first.yaml'}", "--norm", "--config", str(tmp_path / "second.yaml")]
+    assert read_recipes(argv) == (
+        {"rate": "1e-3", "batch_size": 1, "units": [8]},
+        {"rate": "1e-3", "batch_size": "1", "units": ["010"]},
+    )
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "value", "expected"),
+    [
+        (Run, "rate", "1e-3", 0.001),
+        (Run, "rate", 1, 1.0),
+        (Run, "rate", None, None),
+        (Shape, "units", 4, [4]),
+        (Texts, "xla", True, "on"),
+        (Run, "batch_size", -1, -1),  # the type is right
+    ],
+)
+def test_a_single_value_is_read_as_that_of_a_recipe(cls, name, value, expected):
+    found = typed(cls, name, value, "on" if value is True else str(value))
+    assert found == expected and type(found) is type(expected)
+
+
+@pytest.mark.parametrize(("name", "value"), [("batch_size", 1.5), ("norm", 1), ("batch_size", None), ("rate", [1])])
+def test_a_single_value_of_another_type_is_refused_by_the_options_name(name, value):
+    with pytest.raises(InputError, match=f"--{name.replace('_', '-')} "):
+        typed(Run, name, value, str(value))
+
+
+def test_options_are_built_from_the_values_of_all_fields():
+    values = {"data": "d", "batch_size": 2, "rate": None, "norm": True, "units": [1, 2], "pooling": "max"}
+    assert build(Shape, values) == Shape(units=(1, 2))
+    with pytest.raises(InputError, match="--batch-size above 0"):
+        build(Run, {**values, "batch_size": 0})

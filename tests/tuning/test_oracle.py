@@ -1,15 +1,15 @@
 from pathlib import Path
 
 from tuning.oracle import RandomOracle
-from tuning.space import Choice, LogRange, When
+from tuning.parameters import Boolean, Choice, Condition, Float
 
 SPACE = (
     Choice(name="layers", values=(0, 1, 2)),
-    Choice(name="units", values=(32, 64), when=When(name="layers", values=(1, 2))),
-    Choice(name="norm", values=(False, True)),
+    Choice(name="units", values=(32, 64), when=Condition(name="layers", values=(1, 2))),
+    Boolean(name="norm"),
     Choice(name="optimizer", values=("adam", "sgd")),
-    LogRange(name="rate", low=1e-4, high=1e-2, when=When(name="optimizer", values=("adam",))),
-    LogRange(name="rate", low=1e-1, high=1.0, when=When(name="optimizer", values=("sgd",))),
+    Float(name="rate", low=1e-4, high=1e-2, log=True, when=Condition(name="optimizer", values=("adam",))),
+    Float(name="rate", low=1e-1, high=1.0, log=True, when=Condition(name="optimizer", values=("sgd",))),
 )
 
 

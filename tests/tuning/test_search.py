@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from base.errors import InputError
+from tuning.parameters import Choice
 from tuning.plan import SearchPlan
 from tuning.ranking import ranked, write_ranking
 from tuning.search import search
 from tuning.search_directory import SearchDirectory
-from tuning.space import Choice
 from tuning.trial import best_epoch
 
 # Blocks say how the trial goes; every call leaves a line in "calls".

@@ -78,6 +78,7 @@ class Journal:
         proposal = self._oracle.propose()
         if isinstance(proposal, Proposal):
             self._append(proposal)
+            proposal = _event(_line(proposal), "")  # the same types as after a restart: JSON knows no tuples
             self._proposed[proposal.number] = proposal
         return proposal
 

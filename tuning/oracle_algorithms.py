@@ -11,10 +11,13 @@ from typing import Any
 
 import keras_tuner
 import numpy as np
+import scipy.optimize
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
 
 INITIAL_POINTS = 10  # KerasTuner's 3 a dimension are 48 random trials in a space of 16
-CANDIDATES = 64
+POINTS, STARTS = 1000, 10  # where the least bound is looked for, and sought from
+CANDIDATES = 64  # combinations instead of one that was tried already
 _COLLISIONS = 1000  # KerasTuner gives a space up after 20, while a tenth of it is untried as often as not
 
 
@@ -56,12 +59,13 @@ class Grid(_Mended, keras_tuner.oracles.GridSearchOracle):
 
 
 class Bayesian(_Mended, keras_tuner.oracles.BayesianOptimizationOracle):
-    """A Gaussian process of the score, and the upper confidence bound.
+    """A Gaussian process of the score, and its lower confidence bound (of what is to be small).
 
     Where KerasTuner's proposes a combination again, this one proposes the best of untried random ones. A failed trial
-    has the worst score so far, where KerasTuner's forgets it, and tries its neighbourhood again. Running trials have the
-    mean and one deviation, by a process of those that have ended; KerasTuner's process is one proposal behind, and at
-    first none at all.
+    has the worst score so far: KerasTuner's forgets it, and tries its neighbourhood again. Running trials have the
+    mean and one deviation, by a process of those that have ended: KerasTuner's is one proposal behind, and none at
+    first. The least bound is sought from the best of many points, with gradients in one call: 0.1 s of processor time
+    a proposal with 8 floats and 10 to 15 trials, where KerasTuner's 10,000 calls of a point each took 2.7 to 6.2 s.
     """
 
     def __init__(self, **arguments: Any) -> None:
@@ -70,12 +74,34 @@ class Bayesian(_Mended, keras_tuner.oracles.BayesianOptimizationOracle):
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """As KerasTuner's."""
-        with warnings.catch_warnings():
+        completed = sum(trial.status == "COMPLETED" for trial in self.trials.values())
+        if completed < self.num_initial_points:
+            return self._random_populate_space()
+        # One thread: the same bits whatever the number of cores; and these matrices are too small for more.
+        with warnings.catch_warnings(), threadpool_limits(1):
             warnings.simplefilter("ignore", ConvergenceWarning)  # of a kernel's length at its bound
-            response = super().populate_space(trial_id)
-            if response["status"] == "RUNNING" and self._duplicate(response["values"]):
-                return self._best_untried()
-            return response
+            self.gpr.fit(*self._vectorize_trials())
+            values = self._vector_to_values(self._least())
+            return self._best_untried() if self._duplicate(values) else {"status": "RUNNING", "values": values}
+
+    def _bound(self, x: np.ndarray) -> np.ndarray:
+        mean, deviation = self.gpr.predict(x, return_std=True)
+        return mean - self.beta * deviation
+
+    def _least(self) -> np.ndarray:
+        """The point of the unit cube where the bound is least, as far as can be found."""
+        dimensions = len(self.hyperparameters.space)
+        points = self._random_state.uniform(size=(POINTS, dimensions))
+        starts = points[np.argsort(self._bound(points), kind="stable")[:STARTS]]
+        steps = 1e-6 * np.eye(dimensions)
+
+        def value_and_gradient(x: np.ndarray) -> tuple[float, np.ndarray]:
+            values = self._bound(np.concatenate([x[None], x + steps]))
+            return values[0], (values[1:] - values[0]) / 1e-6
+
+        bounds = [(0, 1)] * dimensions
+        found = [scipy.optimize.minimize(value_and_gradient, x, jac=True, bounds=bounds) for x in starts]
+        return min(found, key=lambda result: result.fun).x
 
     def _best_untried(self) -> dict[str, Any]:
         candidates = []
@@ -83,8 +109,7 @@ class Bayesian(_Mended, keras_tuner.oracles.BayesianOptimizationOracle):
             candidates.append(values)
         if not candidates:
             return {"status": "STOPPED", "values": None}
-        mean, deviation = self.gpr.predict(self._vectors(candidates), return_std=True)
-        return {"status": "RUNNING", "values": candidates[int(np.argmin(mean - self.beta * deviation))]}
+        return {"status": "RUNNING", "values": candidates[int(np.argmin(self._bound(self._vectors(candidates))))]}
 
     def _vectorize_trials(self) -> tuple[np.ndarray, np.ndarray]:
         sign = -1 if self.objective.direction == "max" else 1

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from tuning.oracle import RandomOracle
+from tuning import parameters, space
+from tuning.oracle import Oracle
+from tuning.oracle_options import OracleOptions
 from tuning.plan import SearchPlan
+from tuning.proposal import Proposal
 from tuning.search_directory import SearchDirectory
 from tuning.trial import TrialResult, read_result, run_trial
 
@@ -23,15 +26,24 @@ def search(
         lock: The directory's lock. A trial holds it too, so that no second one starts beside it in the same folder,
             even when this process was killed.
     """
-    oracle = RandomOracle(plan.space, trials=plan.trials, seed=plan.seed, folder=directory.oracle)
-    for number in range(1, plan.trials + 1):
-        proposal = oracle.propose()
-        if proposal is None:  # the space has no other combination
-            return
-        trial, values = proposal
+    oracle = Oracle(_as_parameters(plan.space), OracleOptions(trials=plan.trials), seed=plan.seed)
+    while isinstance(proposal := oracle.propose(), Proposal):
+        number, values = proposal.number, proposal.values
         folder = directory.trial(number)
         result = read_result(folder)
         if result is None:
             result = run_trial(folder, number, values, plan.trial_recipe(values), train_command, keep_open=[lock])
-        oracle.tell(trial, result.val_loss, result.reason)
+        oracle.tell(number, result.val_loss, result.reason)
         yield result
+
+
+def _as_parameters(old: space.Space) -> parameters.Space:
+    result: list[parameters.Parameter] = []
+    for parameter in old:
+        when = parameter.when and parameters.Condition(name=parameter.when.name, values=parameter.when.values)
+        if isinstance(parameter, space.Choice):
+            result.append(parameters.Choice(name=parameter.name, values=parameter.values, when=when))
+        else:
+            low, high = parameter.low, parameter.high
+            result.append(parameters.Float(name=parameter.name, low=low, high=high, log=True, when=when))
+    return tuple(result)

@@ -40,7 +40,7 @@ class Oracle:
         self._oracle = _keras_tuner_oracle(self._space, options, seed)
         self._running: dict[int, Any] = {}  # number -> KerasTuner's trial
         self._numbers: dict[str, int] = {}  # KerasTuner's id of a proposed trial -> number
-        self._is_over = False
+        self._is_over = self._waits = False
 
     def propose(self) -> Proposal | Wait | None:
         """The next trial; Wait: none until a running one ends; None: none any more, the search is over.
@@ -49,9 +49,12 @@ class Oracle:
         """
         if self._is_over or len(self._numbers) == self._options.trials:
             return None
+        if self._waits:
+            return Wait()
         number = len(self._numbers) + 1
         trial = self._oracle.create_trial(str(number))
         if trial.status == "IDLE":
+            self._waits = True  # until a trial ends: in a space that is nearly exhausted an answer takes a second
             return Wait()
         if trial.status == "STOPPED":
             self._is_over = True
@@ -79,6 +82,7 @@ class Oracle:
         """
         require(number in self._running, "Expected the number of a running trial", number=number)
         trial = self._running.pop(number)
+        self._waits = False
         if score is None or not math.isfinite(score):  # an infinite loss counts as 0 in the Bayesian oracle
             trial.status, trial.message = "FAILED", reason
         else:

@@ -52,6 +52,7 @@ def searched(oracle: Oracle, score: Score, *, parallel: int = 1) -> list[Trial]:
     while True:
         answer = oracle.propose() if len(running) < parallel else Wait()
         if isinstance(answer, Proposal):
+            assert answer.number <= 100
             running.append(answer)
             continue
         if not running:
@@ -122,11 +123,7 @@ def test_a_small_space_is_proposed_whole_without_repetition_and_then_the_search_
     score = lambda values: None if values["a"] == 2 else values["a"] - values["b"]  # noqa: E731
     space = SWITCHES if algorithm == "bayesian" else SMALL
     found = values_of(searched(new(algorithm, space), score, parallel=parallel))
-    assert (
-        len(found)
-        == len({tuple(values.values()) for values in found})
-        == len(values_of(searched(new("grid", space), score)))
-    )
+    assert len(found) == len({tuple(values.values()) for values in found}) == (16 if space is SWITCHES else 27)
 
 
 def test_a_grid_keeps_every_worker_busy_and_its_order_whenever_trials_end():

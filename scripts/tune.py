@@ -5,22 +5,20 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from base import command, native_log
 from base.errors import require
-from base.options import option, parse, to_dict
-from pipelines.input_options import resolve
-from pipelines.manifest import Manifest, read_manifest
-from scripts import train, train_options
-from scripts.search_space import search_space
+from base.options import option, parse
+from scripts import train_options
+from scripts.search_plan import search_plan
+from scripts.searching import search_in, slots_for
+from tuning.oracle_options import OracleOptions
 from tuning.plan import SearchPlan
-from tuning.ranking import failures, line, ranked, ranking_table, write_ranking
+from tuning.ranking import failures, ranked, ranking_table
 from tuning.search_directory import SearchDirectory
-from tuning.search_options import SearchOptions
-from tuning.space import describe
+from tuning.search_options import ParallelOptions, SearchOptions
 from tuning.space_recipe import is_searched
 
 
@@ -33,12 +31,15 @@ class RecipeOptions:
 
 GROUPS = {
     "search": SearchOptions,
+    "algorithm": OracleOptions,
+    "parallel": ParallelOptions,
     "recipe": RecipeOptions,
     **{title: group for title, group in train_options.GROUPS.items() if title != "run"},
 }
 DESCRIPTION = (
-    "Searches hyperparameters at random, judging by validation loss. An option that is given here, or by --config, is "
-    "fixed, unless the recipe says between what it is searched; --seed also draws the combinations."
+    "Searches hyperparameters, several trials at a time, each the train command in a process of its own, judged on the "
+    "validation split. An option that is given here, or by --config, is fixed, unless the recipe says between what it "
+    "is searched; --seed also draws the combinations. The same command again goes on with a search that was stopped."
 )
 WIDE = 10_000  # columns where the output is no terminal: a row is a line
 
@@ -52,63 +53,39 @@ def _main(argv: Sequence[str] | None) -> None:
     argv = sys.argv[1:] if argv is None else argv
     options = parse("tune.py", DESCRIPTION, GROUPS, argv, leave_out=is_searched)
     asked: SearchOptions = options["search"]
-    manifest = read_manifest(Path(asked.data))
-    plan = _plan(argv, options, manifest)
+    plan = search_plan(argv, options)
+    places = slots_for(options)
+    budget = {"trials": plan.oracle.trials, "hours": asked.hours}
     directory = SearchDirectory(Path(asked.out))
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else WIDE)
     with directory.locked(lambda: console.print(f"waiting for another process that works in {asked.out}")) as lock:
-        if directory.is_finished(plan.identity(), overwrite=asked.overwrite):
+        if directory.is_finished(plan.identity(), budget, overwrite=asked.overwrite):
             console.print(f"finished already: {directory.path}")
         else:
-            _search(plan, directory, lock, console)
-    _print_results(directory, console)
+            with native_log.captured() as log:
+                log.keep_in(directory.log)
+                search_in(directory, plan, options, places, budget, lock, console)
+    print_results(plan, directory, console)
 
 
-def _plan(argv: Sequence[str], options: dict[str, Any], manifest: Manifest) -> SearchPlan:
-    asked: SearchOptions = options["search"]
-    for split in ("train", "validation"):
-        manifest.split(split, Path(asked.data))
-    training = to_dict(*(group for title, group in options.items() if title != "search"))
-    spec = resolve(options["input"], manifest.image_shape, manifest.channels)
-    space, fixed = search_space(argv, options, asked.space, spec.image_size)
-    return SearchPlan(
-        space=space,
-        options={**training, **fixed, "data": str(Path(asked.data).resolve())},
-        trials=asked.trials,
-        seed=training["seed"],
-        data_fingerprint=manifest.fingerprint,
-    )
+def print_results(plan: SearchPlan, directory: SearchDirectory, console: Console) -> None:
+    """The ranking, and what failed.
 
-
-def _search(plan: SearchPlan, directory: SearchDirectory, lock: int, console: Console) -> None:
-    console.print("searched", *describe(plan.space), sep="\n  ")
-    results = []
-    with native_log.captured() as log, console.status("KerasTuner is loading") as status:
-        log.keep_in(directory.log)
-        from tuning.search import search  # brings TensorFlow, which takes seconds: refusals and --help come before it
-
-        status.update(f"{plan.trials} trials are running, one at a time")
-        for result in search(plan, directory, [sys.executable, train.__file__], lock):
-            results.append(result)
-            console.print(line(result, plan.trials), soft_wrap=True)
-            status.update(f"{len(results)} of {plan.trials} trials have ended")
-    if len(results) < plan.trials:
-        console.print(f"no other combination was found after {len(results)} trials")
-    write_ranking(plan, directory, results)
-
-
-def _print_results(directory: SearchDirectory, console: Console) -> None:
+    Raises:
+        InputError: All trials failed.
+    """
     results = directory.results()
     for text in failures(results, directory):
         console.print(text, soft_wrap=True)
-    order = ranked(results)
+    order = ranked(results, plan.objective)
     do = "Mend what failed, and search anew with --overwrite."
     require(bool(order), f"Expected one of {len(results)} trials to succeed", do=do)
-    console.print(ranking_table(results))
+    console.print(ranking_table(results, plan.objective))
     console.print(
-        f"best: trial {order[0].number}; train it: scripts/train.py --config {directory.best}", soft_wrap=True
+        f"best: trial {order[0].number}, {order[0].label}; train it: scripts/train.py --config {directory.best}",
+        soft_wrap=True,
     )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.end(main())

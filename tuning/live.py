@@ -10,7 +10,10 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from tuning.metrics import new_rows
+from tuning.metrics import METRICS, new_rows
+from tuning.objective import Objective, objective_of
+
+VAL_LOSS = objective_of("val_loss")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,7 +22,7 @@ class Standing:
 
     epoch: int = 0  # that it has done
     began: int = 0  # the epochs that were done when it was first looked at: of an earlier process
-    val_loss: float | None = None  # the lowest finite one so far
+    best: float | None = None  # the best finite objective so far
     images_per_second: float | None = None  # of the last epoch
 
 
@@ -31,7 +34,7 @@ class Row:
     slot: int
     epoch: int
     epochs: int
-    val_loss: float | None
+    best: float | None
     images_per_second: float | None
     seconds_left: float | None  # None: no epoch has ended yet
 
@@ -46,28 +49,31 @@ class Overview:
     trials: int | None  # None: not known, as under a budget of hours
     best: tuple[int, float] | None  # trial and its score
     seconds_left: float | None
+    objective: str = "val_loss"
 
 
-def standing(rows: Iterable[Mapping[str, Any]], before: Standing | None = None) -> Standing:
+def standing(
+    rows: Iterable[Mapping[str, Any]], before: Standing | None = None, *, objective: Objective = VAL_LOSS
+) -> Standing:
     """How far a trial is after some more rows of its `metrics.jsonl`.
 
     Args:
         rows: Those that have come.
         before: How far it was; None: it is looked at for the first time.
+        objective: Of epochs.
 
     Example:
         >>> standing([{"epoch": 1, "val_loss": 0.5, "images_per_second": 90.0}], Standing())
-        Standing(epoch=1, began=0, val_loss=0.5, images_per_second=90.0)
+        Standing(epoch=1, began=0, best=0.5, images_per_second=90.0)
     """
     now = before or Standing()
     for row in rows:
-        loss = row.get("val_loss")
-        if loss is None or not math.isfinite(loss) or (now.val_loss is not None and now.val_loss <= loss):
-            loss = now.val_loss
+        value = row.get(objective.name)
+        seen = [one for one in (now.best, value) if one is not None and math.isfinite(one)]
         now = dataclasses.replace(
             now,
             epoch=row.get("epoch", now.epoch),
-            val_loss=loss,
+            best=min(seen, key=lambda one: objective.sign * one, default=None),
             images_per_second=row.get("images_per_second") or None,
         )
     return now if before else dataclasses.replace(now, began=now.epoch)
@@ -90,7 +96,7 @@ def row(trial: int, slot: int, now: Standing, *, epochs: int, seconds: float) ->
         slot=slot,
         epoch=now.epoch,
         epochs=epochs,
-        val_loss=now.val_loss,
+        best=now.best,
         images_per_second=now.images_per_second,
         seconds_left=left,
     )
@@ -125,13 +131,13 @@ def seconds_left(rows: Sequence[Row], *, waiting: int, mean_seconds: float | Non
 
 def view(overview: Overview) -> Group:
     """A search that goes on, for a terminal."""
-    table = Table("trial", "slot", "epoch", "best val_loss", "images/s", "ETA", box=None)
+    table = Table("trial", "slot", "epoch", f"best {overview.objective}", "images/s", "ETA", box=None)
     for one in overview.rows:
         table.add_row(
             str(one.trial),
             str(one.slot),
             f"{one.epoch}/{one.epochs}",
-            "-" if one.val_loss is None else f"{one.val_loss:.4f}",
+            "-" if one.best is None else f"{one.best:.4f}",
             "-" if one.images_per_second is None else f"{one.images_per_second:,.0f}",
             _clock(one.seconds_left),
         )
@@ -146,20 +152,35 @@ class Follower:
     """Follows the `metrics.jsonl` of one running trial. To be made when its process starts.
 
     Args:
-        path: Of the file, which need not be there yet.
+        run: The run's folder, which need not be there yet.
+        objective: Of the search; where epochs don't have it, val_loss is followed.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._read = path, new_rows(path)
-        self._standing = standing(self._read.rows)
+    def __init__(self, run: Path, objective: Objective = VAL_LOSS) -> None:
+        self._path = run / METRICS
+        self._objective = objective if objective.is_of_epochs else VAL_LOSS
+        self._read = new_rows(self._path)
+        self._values = self._values_of(self._read.rows)
+        self._standing = standing(self._read.rows, objective=self._objective)
+
+    @property
+    def curve(self) -> tuple[float, ...]:
+        """The objective after each epoch so far; NaN where there is none."""
+        return tuple(self._values)
 
     def look(self) -> Standing:
         """How far it is now; only what has come since the last look is read."""
         self._read = new_rows(self._path, self._read)
         if self._read.anew:  # it goes on from a checkpoint, before which fewer epochs may have been done
             self._standing = Standing(began=min(self._standing.began, len(self._read.rows)))
-        self._standing = standing(self._read.rows, self._standing)
+            self._values = []
+        self._values += self._values_of(self._read.rows)
+        self._standing = standing(self._read.rows, self._standing, objective=self._objective)
         return self._standing
+
+    def _values_of(self, rows: Iterable[Mapping[str, Any]]) -> list[float]:
+        values = (row.get(self._objective.name) for row in rows)
+        return [math.nan if value is None else value for value in values]
 
 
 def _clock(seconds: float | None) -> str:

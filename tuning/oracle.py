@@ -1,82 +1,115 @@
-"""KerasTuner's random search, without its Tuner: it proposes combinations, and is told how they did."""
+"""The oracle: proposes trials, and is told how they ended. KerasTuner's algorithms, without its Tuner."""
 
-from pathlib import Path
+import math
 from typing import Any
 
 import keras_tuner
-from keras_tuner.engine.trial import Trial
+import numpy as np
 
-from tuning.parameters import Boolean, Choice, Float, Int, Parameter, Space
+from base.errors import require
+from tuning import oracle_algorithms
+from tuning.objective import objective_of
+from tuning.oracle_options import OracleOptions
+from tuning.oracle_space import KerasTunerSpace
+from tuning.parameters import Space
+from tuning.proposal import Proposal, Wait
 
-_TUNER = "millrace"  # one asks at a time
+_OBJECTIVE = "score"  # KerasTuner needs a name, and no more of it than that
 
 
-class RandomOracle:
-    """Proposes combinations of a space, the same ones in the same order for the same seed.
+class Oracle:
+    """Proposes trials of a space: the same ones for the same seed and the same ends of trials, in the same order.
+
+    Any number of trials may run at the same time; no combination is proposed twice, but to go on with it (Hyperband).
+    For one thread: KerasTuner's lock outlives an exception, and another thread would wait for ever.
 
     Args:
-        space: What to choose from.
-        trials: How many combinations at most.
-        seed: Of the draws.
-        folder: Where KerasTuner keeps its own record.
+        space: What to search.
+        options: By which algorithm, for how many trials.
+        seed: Of the draws, 0 or more; neighbouring ones share none.
+
+    Example:
+        >>> oracle = Oracle(space, OracleOptions(algorithm="random", trials=20), seed=0)
+        >>> while isinstance(proposal := oracle.propose(), Proposal):
+        ...     oracle.tell(proposal.number, val_loss_of(proposal.values))
     """
 
-    def __init__(self, space: Space, *, trials: int, seed: int, folder: Path) -> None:
-        self._names = {_key(parameter): parameter.name for parameter in space}
-        self._oracle = keras_tuner.oracles.RandomSearchOracle(
-            objective=keras_tuner.Objective("val_loss", "min"),
-            max_trials=trials,
-            hyperparameters=_hyperparameters(space),
-            # It adds 1 a draw, and takes 0 for "any seed": so searches of neighbouring seeds share no draws.
-            seed=1 + 1_000_003 * seed,
-            # By default three failures in a row end the search.
-            max_consecutive_failed_trials=trials + 1,
-        )
-        self._oracle.verbose = 0
-        self._oracle._set_project_dir(str(folder.parent), folder.name)  # only a Tuner does that in public
+    def __init__(self, space: Space, options: OracleOptions, *, seed: int) -> None:
+        require(bool(space), "Expected a space of at least one parameter")
+        self._options = options
+        self._space = KerasTunerSpace(space, grid=options.algorithm == "grid")
+        self._oracle = _keras_tuner_oracle(self._space, options, seed)
+        self._running: dict[int, Any] = {}  # number -> KerasTuner's trial
+        self._numbers: dict[str, int] = {}  # KerasTuner's id of a proposed trial -> number
+        self._is_over = self._waits = False
 
-    def propose(self) -> tuple[Trial, dict[str, Any]] | None:
-        """The next combination as KerasTuner's trial, and as options; None when there is no other."""
-        trial = self._oracle.create_trial(_TUNER)
-        if trial.status == "STOPPED":
+    def propose(self) -> Proposal | Wait | None:
+        """The next trial; Wait: none until a running one ends; None: none any more, the search is over.
+
+        None says nothing about the trials that are still running.
+        """
+        if self._is_over or len(self._numbers) == self._options.trials:
             return None
-        return trial, {self._names[key]: value for key, value in trial.hyperparameters.values.items()}
+        if self._waits:
+            return Wait()
+        number = len(self._numbers) + 1
+        trial = self._oracle.create_trial(str(number))
+        if trial.status == "IDLE":
+            self._waits = True  # until a trial ends: in a space that is nearly exhausted an answer takes a second
+            return Wait()
+        if trial.status == "STOPPED":
+            self._is_over = True
+            return None
+        values = trial.hyperparameters.values
+        self._running[number] = trial
+        self._numbers[trial.trial_id] = number
+        return Proposal(
+            number=number,
+            values=self._space.options(values),
+            epochs=values.get("tuner/epochs"),
+            parent=self._numbers.get(values.get("tuner/trial_id")),
+        )
 
-    def tell(self, trial: Trial, val_loss: float | None, reason: str) -> None:
-        """Says how a proposed trial ended: with `val_loss`, or failed (None) for `reason`."""
-        if val_loss is None:
+    def tell(self, number: int, score: float | None, reason: str = "") -> None:
+        """Says how a proposed trial ended.
+
+        Args:
+            number: Of the trial.
+            score: The objective, of several executions their mean; None, NaN and infinities: it failed.
+            reason: Why it failed.
+
+        Raises:
+            InputError: No such trial is running.
+        """
+        require(number in self._running, "Expected the number of a running trial", number=number)
+        trial = self._running.pop(number)
+        self._waits = False
+        if score is None or not math.isfinite(score):  # an infinite loss counts as 0 in the Bayesian oracle
             trial.status, trial.message = "FAILED", reason
         else:
-            self._oracle.update_trial(trial.trial_id, {"val_loss": val_loss})
+            self._oracle.update_trial(trial.trial_id, {_OBJECTIVE: score})
             trial.status = "COMPLETED"
         self._oracle.end_trial(trial)
 
 
-def _hyperparameters(space: Space) -> keras_tuner.HyperParameters:
-    result = keras_tuner.HyperParameters()
-    for parameter in space:
-        condition = {}
-        if parameter.when is not None:
-            condition = {"parent_name": parameter.when.name, "parent_values": list(parameter.when.values)}
-        sampling = "log" if getattr(parameter, "log", False) else "linear"
-        match parameter:
-            case Float(low=low, high=high):
-                result.Float(_key(parameter), low, high, sampling=sampling, **condition)
-            case Int(low=low, high=high, step=step, log=log):
-                result.Int(
-                    _key(parameter), low, high, None if log and step == 1 else step, sampling=sampling, **condition
-                )
-            case Boolean():
-                result.Boolean(_key(parameter), **condition)
-            case Choice(values=values):
-                result.Choice(_key(parameter), list(values), **condition)
-    return result
-
-
-def _key(parameter: Parameter) -> str:
-    """A name of its own for each parameter.
-
-    KerasTuner allows one name under several conditions, and then drops its value for every condition that fails.
-    """
-    when = parameter.when
-    return parameter.name if when is None else f"{parameter.name} where {when.name} in {list(when.values)}"
+def _keras_tuner_oracle(space: KerasTunerSpace, options: OracleOptions, seed: int) -> keras_tuner.Oracle:
+    common = {
+        "objective": keras_tuner.Objective(_OBJECTIVE, objective_of(options.objective).better),
+        "hyperparameters": space.hyperparameters,
+        # KerasTuner adds 1 a draw, and takes 0 for "any seed".
+        "seed": int(np.random.SeedSequence(seed).generate_state(1)[0]) or 1,
+    }
+    match options.algorithm:
+        case "random":
+            return oracle_algorithms.Random(max_trials=None, **common)
+        case "grid":
+            return oracle_algorithms.Grid(**common)
+        case "bayesian":
+            return oracle_algorithms.Bayesian(max_trials=None, **common)
+        case "hyperband":
+            return oracle_algorithms.Hyperband(
+                max_epochs=options.max_epochs,
+                factor=options.hyperband_factor,
+                hyperband_iterations=options.hyperband_iterations,
+                **common,
+            )

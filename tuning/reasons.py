@@ -5,6 +5,7 @@ import os
 import signal
 from pathlib import Path
 
+OUT_OF_MEMORY = "out of memory"
 _TAIL = 65_536  # bytes of a log that are searched for its last line
 
 
@@ -25,7 +26,7 @@ def reason_of(exit_code: int, log: Path, log_start: int = 0, memory_kills_before
     reason = f"ended by {signal.Signals(number).name if number in set(signal.Signals) else f'signal {number}'}"
     now = memory_kills()
     if number == signal.SIGKILL and None not in (now, memory_kills_before) and now > memory_kills_before:
-        return f"{reason}: out of memory, as it seems, since the system has ended a process for want of it meanwhile"
+        return f"{reason}: {OUT_OF_MEMORY}, as it seems, since the system has ended a process for want of it meanwhile"
     return reason
 
 

@@ -1,42 +1,282 @@
-"""The search: the oracle proposes, a process trains, the result is recorded and told to the oracle."""
+"""The search: the oracle proposes, processes train, results are recorded and told to the oracle. The only loop."""
 
-from collections.abc import Iterator, Sequence
+import collections
+import dataclasses
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-from tuning.oracle import RandomOracle
+from base import files
+from base.options import read_yaml, to_yaml
+from tuning.hours import Hours
+from tuning.journal import Journal
+from tuning.live import Follower, Overview, row, seconds_left
+from tuning.median_rule import is_hopeless
 from tuning.plan import SearchPlan
+from tuning.proposal import Proposal
 from tuning.search_directory import SearchDirectory
 from tuning.slots import Slot
-from tuning.supervisor import Supervisor
-from tuning.trial import TrialResult, end_trial, read_result, start_trial
+from tuning.space_label import label
+from tuning.supervisor import Ended, Supervisor
+from tuning.trial import (
+    LOG,
+    RECIPE,
+    RUN,
+    Execution,
+    TrialResult,
+    execution_folder,
+    read_result,
+    result_of,
+    write_result,
+)
+
+CLOCK = "clock.json"  # in a run's folder: when its last process made its first step, and its last
+LOOK_SECONDS = 1.0
+# A trial whose process was killed, by SIGKILL and not for want of memory, goes on from its checkpoint so often.
+TRIES_AFTER_KILLS = 2
+STOPPED = "not worth going on: worse than the median of the others at this epoch"
 
 
-def search(
-    plan: SearchPlan, directory: SearchDirectory, train_command: Sequence[str], lock: int
-) -> Iterator[TrialResult]:
-    """Yields the result of each trial, in their order.
+@dataclasses.dataclass(kw_only=True)
+class _Active:
+    """A trial that has a slot."""
 
-    A search that was interrupted goes on: its oracle proposes the same combinations again, and the trials that have a
-    result are not repeated.
+    proposal: Proposal
+    folder: Path
+    slot: Slot
+    epochs: int
+    follower: Follower | None = None
+    began: float = 0.0  # when its process was asked for
+    idle: float | None = None  # seconds that the slot had been empty then
+    tries: int = 0
+    executions: list[Execution] = dataclasses.field(default_factory=list)
+
+
+class Search:
+    """Runs the trials of a plan in slots, several at a time.
+
+    A search that was interrupted goes on: its journal takes the oracle through what it has proposed and heard, trials
+    that had ended are not repeated, and those that had begun go on from their own checkpoints.
 
     Args:
         plan: What to search.
         directory: Where to, locked.
+        slots: Where trials run at the same time.
+        journal: Of the oracle: proposes, and is told.
         train_command: How the train command is called, without its options: `[python, ".../train.py"]`.
         lock: The directory's lock. A trial holds it too, so that no second one starts beside it in the same folder,
             even when this process was killed.
+        hours: How long trials may be started.
+        stop_hopeless: Whether the median rule stops trials.
+        why_impossible: Recipe -> why it need not be tried, or "".
+        watch: Told about once a second how far the search is.
     """
-    oracle = RandomOracle(plan.space, trials=plan.trials, seed=plan.seed, folder=directory.oracle)
-    with Supervisor([Slot(number=1)], keep_open=[lock]) as supervisor:
-        for number in range(1, plan.trials + 1):
-            proposal = oracle.propose()
-            if proposal is None:  # the space has no other combination
+
+    def __init__(
+        self,
+        plan: SearchPlan,
+        directory: SearchDirectory,
+        slots: Sequence[Slot],
+        journal: Journal,
+        train_command: Sequence[str],
+        lock: int,
+        *,
+        hours: Hours,
+        stop_hopeless: bool = False,
+        why_impossible: Callable[[Mapping[str, Any]], str] = lambda recipe: "",
+        watch: Callable[[Overview], None] = lambda overview: None,
+    ) -> None:
+        self._plan, self._directory, self._journal = plan, directory, journal
+        self._slots, self._train_command, self._lock = tuple(slots), tuple(train_command), lock
+        self._hours, self._why_impossible, self._watch = hours, why_impossible, watch
+        self._stop_hopeless = stop_hopeless
+        self._active: dict[int, _Active] = {}
+        self._waiting = collections.deque(journal.running)
+        self._emptied: dict[int, float] = {}  # slot number -> when its last trial had ended
+        ended = [read_result(directory.trial(one.number)) for one in journal.ended]
+        self._results = [result for result in ended if result is not None]
+        self._curves = {result.number: self._curve(result.number) for result in self._results if stop_hopeless}
+
+    def run(self) -> Iterator[TrialResult]:
+        """Yields the result of each trial that ends now, in the order of their ends."""
+        with Supervisor(self._slots, keep_open=[self._lock]) as supervisor:
+            while True:
+                yield from self._fill(supervisor)
+                if not self._active:
+                    return
+                ended = supervisor.wait(LOOK_SECONDS)
+                if ended is not None:
+                    yield from self._collect(supervisor, ended)
+                self._look(supervisor)
+
+    def _fill(self, supervisor: Supervisor) -> Iterator[TrialResult]:
+        """Starts trials while there is room."""
+        while supervisor.free:
+            proposal = self._next()
+            if proposal is None:
                 return
-            trial, values = proposal
-            folder = directory.trial(number)
-            result = read_result(folder)
-            if result is None:
-                recipe = plan.trial_recipe(values)
-                start_trial(supervisor, supervisor.free[0], folder, number, recipe, train_command)
-                result = end_trial(folder, values, supervisor.wait())
-            oracle.tell(trial, result.val_loss, result.reason)
-            yield result
+            folder = self._directory.trial(proposal.number)
+            result = read_result(folder) or self._impossible(proposal)
+            if result is not None:
+                yield self._end(result)
+                continue
+            active = _Active(
+                proposal=proposal,
+                folder=folder,
+                slot=supervisor.free[0],
+                epochs=proposal.epochs or self._plan.options["epochs"],
+            )
+            self._active[proposal.number] = active
+            self._start(supervisor, active)
+
+    def _next(self) -> Proposal | None:
+        """What is to be started now; None: nothing, for now or for ever."""
+        if self._waiting:
+            return self._waiting.popleft()
+        if self._hours.are_over:
+            return None
+        proposal = self._journal.propose()
+        return proposal if isinstance(proposal, Proposal) else None
+
+    def _impossible(self, proposal: Proposal) -> TrialResult | None:
+        reason = self._why_impossible(self._plan.recipe(proposal))
+        if not reason:
+            return None
+        return TrialResult(
+            number=proposal.number,
+            values=proposal.values,
+            label=label(self._plan.space, proposal.values),
+            state="impossible",
+            reason=reason,
+        )
+
+    def _start(self, supervisor: Supervisor, active: _Active) -> None:
+        """Starts the trial's next execution, or the same one again."""
+        number = len(active.executions) + 1
+        folder = execution_folder(active.folder, number)
+        folder.mkdir(parents=True, exist_ok=True)
+        parent = active.proposal.parent and execution_folder(self._directory.trial(active.proposal.parent), number)
+        recipe = self._plan.recipe(active.proposal, number, str((parent / RUN).resolve()) if parent else None)
+        files.write_text(folder / RECIPE, to_yaml({**recipe, **_shares(active.slot, folder / RECIPE)}))
+        active.follower = Follower(folder / RUN, self._plan.objective)
+        active.began = time.monotonic()
+        emptied = self._emptied.get(active.slot.number)
+        active.idle = None if emptied is None else active.began - emptied
+        command = [*self._train_command, "--config", str(folder / RECIPE), "--run", str(folder / RUN)]
+        supervisor.start(active.slot, active.proposal.number, command, folder / LOG)
+
+    def _collect(self, supervisor: Supervisor, ended: Ended) -> Iterator[TrialResult]:
+        """What follows from the end of a trial's process."""
+        active = self._active[ended.number]
+        self._emptied[active.slot.number] = time.monotonic()
+        if (ended.starts_again or ended.was_killed) and active.tries < TRIES_AFTER_KILLS:
+            active.tries += 1
+            self._start(supervisor, active)
+            return
+        execution = self._execution(active, ended)
+        active.executions.append(execution)
+        if execution.score is not None and not ended.stopped and len(active.executions) < self._plan.executions:
+            active.tries = 0
+            self._start(supervisor, active)
+            return
+        del self._active[ended.number]
+        proposal = active.proposal
+        yield self._end(
+            result_of(
+                proposal.number,
+                proposal.values,
+                label(self._plan.space, proposal.values),
+                active.executions,
+                stopped=ended.stopped,
+                epochs=proposal.epochs,
+                parent=proposal.parent,
+            )
+        )
+
+    def _execution(self, active: _Active, ended: Ended) -> Execution:
+        folder = execution_folder(active.folder, len(active.executions) + 1)
+        is_judged = ended.exit_code == 0 or ended.stopped
+        judged = self._plan.objective.judge(folder / RUN, last=self._plan.judges_last) if is_judged else None
+        clock = _clock(folder / RUN, active.began)
+        return Execution(
+            seed=read_yaml(folder / RECIPE)["seed"],
+            score=judged.score if judged else None,
+            epoch=judged.epoch if judged else None,
+            metrics=judged.metrics if judged else {},
+            slot=active.slot.number,
+            seconds=round(ended.seconds, 3),
+            to_first_step=clock.get("first_step") and round(clock["first_step"] - active.began, 3),
+            after_last_step=clock.get("last_step") and round(time.monotonic() - clock["last_step"], 3),
+            idle_before=None if active.idle is None else round(active.idle, 3),
+            memory=ended.memory,
+            reason=ended.reason or ("" if judged else f"no finite {self._plan.objective.name}"),
+        )
+
+    def _end(self, result: TrialResult) -> TrialResult:
+        """Records a result, and tells the oracle."""
+        write_result(self._directory.trial(result.number), result)
+        self._journal.tell(result.number, result.score, result.reason)
+        self._hours.save()
+        self._results.append(result)
+        if self._stop_hopeless:
+            self._curves[result.number] = self._curve(result.number)
+        return result
+
+    def _look(self, supervisor: Supervisor) -> None:
+        """Shows how far the search is, and stops what is not worth going on."""
+        rows = []
+        for number, active in self._active.items():
+            now = active.follower.look()
+            seconds = time.monotonic() - active.began
+            rows.append(row(number, active.slot.number, now, epochs=active.epochs, seconds=seconds))
+            if self._stop_hopeless and not active.executions and self._is_hopeless(number):
+                supervisor.stop(number, STOPPED)
+        self._watch(self._overview(tuple(rows)))
+
+    def _is_hopeless(self, number: int) -> bool:
+        return is_hopeless(
+            self._active[number].follower.curve,
+            [curve for curve in self._curves.values() if curve],
+            [other.follower.curve for one, other in self._active.items() if one != number],
+            better=self._plan.objective.better,
+        )
+
+    def _curve(self, number: int) -> tuple[float, ...]:
+        return Follower(self._directory.trial(number) / RUN, self._plan.objective).curve
+
+    def _overview(self, rows: tuple[Any, ...]) -> Overview:
+        scored = [result for result in self._results if result.score is not None]
+        best = min(scored, key=lambda result: self._plan.objective.sign * result.score, default=None)
+        trials, trained = self._plan.trials, [result.seconds for result in self._results if result.executions]
+        mean = sum(trained) / len(trained) if trained else None
+        left = None
+        if trials is not None:
+            waiting = max(0, trials - len(self._results) - len(rows))
+            left = seconds_left(rows, waiting=waiting, mean_seconds=mean, slots=len(self._slots))
+        return Overview(
+            rows=rows,
+            done=len(scored),
+            failed=len(self._results) - len(scored),
+            trials=trials,
+            best=None if best is None else (best.number, best.score),
+            seconds_left=left,
+            objective=self._plan.objective.name,
+        )
+
+
+def _shares(slot: Slot, recipe: Path) -> Mapping[str, Any]:
+    """The slot's options; those of an earlier process of the same run, so that it goes on to the same bits."""
+    earlier = read_yaml(recipe) if recipe.is_file() else {}
+    return {name: earlier.get(name, value) for name, value in slot.options.items()}
+
+
+def _clock(run: Path, began: float) -> dict[str, float]:
+    """When the run's first and last steps ended, by `time.monotonic`; {} where this process made none."""
+    try:
+        clock = json.loads((run / CLOCK).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return clock if clock.get("first_step", -math.inf) >= began else {}

@@ -1,18 +1,21 @@
 """A search's folder: what it holds, whether it is finished, and whether it may be written.
 
 search.yaml     what is searched, every other option, the data set's fingerprint
+journal.jsonl   what the oracle proposed and was told, in that order: what a search that was stopped goes on from
+hours.json      how long it has taken so far
 log.txt         warnings of KerasTuner, TensorFlow and others
-oracle/         KerasTuner's own record
-trials/01/      recipe.yaml, run/ (of the train command), log.txt (its output), result.json (last: the trial has ended)
+trials/01/      recipe.yaml, run/ (of the train command), log.txt (its output), result.json (last: the trial has ended);
+                execution-2/, ...: the same of further executions
 best.yaml       a recipe of the best trial's options
 ranking.json    written last: where it stands, the search is finished
 """
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,7 @@ from base.options import read_yaml, to_yaml
 from tuning import trial
 from tuning.trial import TrialResult, read_result
 
-_ENTRIES = frozenset({"search.yaml", "log.txt", "oracle", "trials", "best.yaml", "ranking.json"})
+_ENTRIES = frozenset({"search.yaml", "journal.jsonl", "hours.json", "log.txt", "trials", "best.yaml", "ranking.json"})
 
 
 class SearchDirectory:
@@ -42,9 +45,14 @@ class SearchDirectory:
         return self.path / "log.txt"
 
     @property
-    def oracle(self) -> Path:
-        """KerasTuner's own record."""
-        return self.path / "oracle"
+    def journal(self) -> Path:
+        """What the oracle proposed and was told."""
+        return self.path / "journal.jsonl"
+
+    @property
+    def hours(self) -> Path:
+        """How long the search has taken so far."""
+        return self.path / "hours.json"
 
     @property
     def best(self) -> Path:
@@ -95,11 +103,12 @@ class SearchDirectory:
         finally:
             os.close(descriptor)
 
-    def is_finished(self, identity: dict[str, Any], *, overwrite: bool) -> bool:
+    def is_finished(self, identity: dict[str, Any], budget: Mapping[str, Any], *, overwrite: bool) -> bool:
         """Whether the very search that is asked for stands here finished; prepares the folder where it does not.
 
         Args:
             identity: Of the search (`SearchPlan.identity`).
+            budget: How long it is to go on; the same search may do so again.
             overwrite: Whether a search of other options may go.
 
         Raises:
@@ -114,7 +123,7 @@ class SearchDirectory:
             )
             if not overwrite:
                 self._refuse_other(identity)
-                return self.ranking.is_file()
+                return self.ranking.is_file() and json.loads(self.ranking.read_text())["budget"] == dict(budget)
             self._clear()
         files.write_text(self.options, to_yaml(identity))
         return False
@@ -131,7 +140,7 @@ class SearchDirectory:
 
     def _clear(self) -> None:
         foreign = [entry for entry in self.path.iterdir() if entry.name not in _ENTRIES]
-        foreign += [entry for entry in self.path.glob("trials/*/*") if entry.name not in trial.ENTRIES]
+        foreign += [entry for entry in self.path.glob("trials/*/*") if not trial.is_trials_own(entry.name)]
         require(
             not foreign,
             f"Expected only a search's files in {self.path}",

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 import selectors
+import signal
 import socket
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from typing import Any, BinaryIO
 from base.command import START_AGAIN
 from base.signals import held_back
 from tuning import guardian
-from tuning.reasons import memory_kills, reason_of
+from tuning.reasons import OUT_OF_MEMORY, memory_kills, reason_of
 from tuning.slots import Slot
 
 SECONDS_TO_SAVE = 30.0
@@ -46,6 +47,11 @@ class Ended:
     def starts_again(self) -> bool:
         """Whether the same command again goes on: nothing was wrong with it."""
         return self.exit_code == START_AGAIN
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether somebody ended it without a word, and not the system for want of memory."""
+        return self.exit_code == -signal.SIGKILL and not self.stopped and OUT_OF_MEMORY not in self.reason
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -6,6 +6,8 @@ hours.json      how long it has taken so far
 log.txt         warnings of KerasTuner, TensorFlow and others
 trials/01/      recipe.yaml, run/ (of the train command), log.txt (its output), result.json (last: the trial has ended);
                 execution-2/, ...: the same of further executions
+report.html     what was searched and found, for people; anew while the search goes on
+tensorboard/    the same for TensorBoard: a run a trial, and the table of hyperparameters
 best.yaml       a recipe of the best trial's options
 ranking.json    written last: where it stands, the search is finished
 """
@@ -25,7 +27,10 @@ from base.options import read_yaml, to_yaml
 from tuning import trial
 from tuning.trial import TrialResult, read_result
 
-_ENTRIES = frozenset({"search.yaml", "journal.jsonl", "hours.json", "log.txt", "trials", "best.yaml", "ranking.json"})
+_ENTRIES = frozenset(
+    {"search.yaml", "journal.jsonl", "hours.json", "log.txt", "trials", "report.html", "tensorboard", "best.yaml"}
+    | {"ranking.json"}
+)
 
 
 class SearchDirectory:
@@ -53,6 +58,16 @@ class SearchDirectory:
     def hours(self) -> Path:
         """How long the search has taken so far."""
         return self.path / "hours.json"
+
+    @property
+    def report(self) -> Path:
+        """The page for people."""
+        return self.path / "report.html"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Event files, a folder a trial."""
+        return self.path / "tensorboard"
 
     @property
     def best(self) -> Path:

@@ -1,15 +1,17 @@
 """`report.html` of a search: one page that needs nothing else, at any time while the search goes on."""
 
+import functools
+import math
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from base.files import write_text
 from base.page import render
 from tuning import search_pictures as pictures
-from tuning.axes import Axis, axes_of, positions, value_text
+from tuning.axes import Axis, axes_of, positions
 from tuning.curves import Rows, best_values, curves, rows_of
 from tuning.importance import LEAST_TRIALS, Importance, importance
 from tuning.objective import Objective, objective_of
@@ -21,6 +23,7 @@ from tuning.timeline import overhead, timeline
 from tuning.trial import LOG, TrialResult
 
 _TEMPLATE = Path(__file__).parent / "search_report.html.jinja"
+LEAST_SECONDS, PATIENCE = 10, 50
 _LENGTH = "epochs"  # Hyperband trains some trials longer than others, which explains scores, too
 
 
@@ -69,6 +72,31 @@ def write_report(directory: SearchDirectory, plan: SearchPlan, places: Sequence[
         folder=lambda result: directory.trial(result.number).relative_to(directory.path),
     )
     write_text(directory.report, page)
+
+
+class LiveReport:
+    """The report of a search that goes on: written when a trial has ended, if the last time is long enough ago.
+
+    With 60 trials of 18 hyperparameters it takes 2 s of a core that trials need: `PATIENCE` times as long it waits.
+
+    Args:
+        directory: As of `write_report`, and so the others.
+        plan: See there.
+        places: See there.
+    """
+
+    def __init__(self, directory: SearchDirectory, plan: SearchPlan, places: Sequence[str]) -> None:
+        self._write = functools.partial(write_report, directory, plan, places)
+        self._due = -math.inf
+
+    def trial_ended(self) -> None:
+        """Writes it, or leaves it to a later trial; at the search's end `write_report` is to be called anyway."""
+        began = time.monotonic()
+        if began < self._due:
+            return
+        self._write()
+        ended = time.monotonic()
+        self._due = ended + max(LEAST_SECONDS, PATIENCE * (ended - began))
 
 
 def _how(plan: SearchPlan, places: Sequence[str]) -> dict[str, str]:

@@ -214,6 +214,7 @@ def _boxes(
         [(left, low), (left, low + height), (left + width, low + height), (left + width, low)]
         for left, low, width, height in boxes
     ]
+    axes.set_axisbelow(True)
     axes.add_collection(PolyCollection(corners, facecolors=color, edgecolors="none", label=label))
     axes.autoscale_view()
 

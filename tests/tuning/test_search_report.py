@@ -3,11 +3,13 @@
 import base64
 import html.parser
 import json
+import time
 import xml.etree.ElementTree as ElementTree
 
 import pytest
 
 from tuning import search_report
+from tuning.live import Overview
 from tuning.oracle_options import OracleOptions
 from tuning.parameters import Boolean, Choice, Condition, Float
 from tuning.plan import SearchPlan
@@ -216,14 +218,16 @@ def test_a_hyperband_search_says_how_long_and_from_what(directory):
     assert "Slice of epochs" in page.pictures
 
 
-def test_a_live_report_leaves_the_cores_to_the_trials(directory, monkeypatch):
+def test_a_live_report_is_written_when_no_slot_waits_for_it_and_no_trial_for_long(directory, monkeypatch):
+    def seen(ended: int, running: int) -> bool:
+        """Whether the report is written when so many trials have ended, and so many run."""
+        directory.report.unlink(missing_ok=True)
+        live.look(Overview(rows=("a row",) * running, done=ended, failed=0, trials=9, best=None, seconds_left=None))
+        return directory.report.is_file()
+
     trained(directory, 1, some_values(1), [[0.5]])
-    live = LiveReport(directory, plan(), ["core 0"])
-    live.trial_ended()
-    assert directory.report.is_file()
-    directory.report.unlink()
-    live.trial_ended()
-    assert not directory.report.exists()
-    monkeypatch.setattr(search_report.time, "monotonic", lambda: 1e9)
-    live.trial_ended()
-    assert directory.report.is_file()
+    live = LiveReport(directory, plan(), ["core 0", "core 1"])
+    assert [seen(0, 2), seen(1, 1), seen(1, 2), seen(1, 2), seen(2, 2)] == [False, False, True, False, False]
+    later = time.monotonic() + 1e6
+    monkeypatch.setattr(search_report.time, "monotonic", lambda: later)
+    assert [seen(1, 2), seen(2, 1), seen(2, 2)] == [False, False, True]

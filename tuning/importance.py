@@ -49,8 +49,8 @@ class Importance:
 def importance(names: Sequence[str], positions: np.ndarray, scores: Sequence[float]) -> Importance | None:
     """The importance of each hyperparameter; same trials, same numbers.
 
-    Scores far out (Tukey, Exploratory Data Analysis, 1977: three times the distance of the quartiles beyond them) count
-    as that limit: one trial that diverged would else be all the variance there is. Where a trial does not have a
+    Scores outside (Tukey, Exploratory Data Analysis, 1977: 1.5 times the quartiles' distance beyond them) count as that
+    limit: one trial that diverged would else be all the variance there is. Where a trial does not have a
     hyperparameter, its median stands, so that the difference goes to the one that it depends on.
 
     Args:
@@ -99,8 +99,8 @@ def shares_of_tree(tree: "DecisionTreeRegressor", count: int) -> np.ndarray | No
 
 def _within_fences(scores: Sequence[float]) -> np.ndarray:
     first, third = np.percentile(scores, [25, 75])
-    far = 3 * (third - first)
-    return np.clip(scores, first - far, third + far) if far else np.asarray(scores)
+    step = 1.5 * (third - first)
+    return np.clip(scores, first - step, third + step) if step else np.asarray(scores)
 
 
 def _medians(positions: np.ndarray) -> np.ndarray:

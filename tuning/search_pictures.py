@@ -81,7 +81,7 @@ def parallel_picture(
     span = scores[0] - scores[-1]
     last = (np.array(scores) - scores[-1]) / span if span else np.full(len(scores), 0.5)
     height = np.column_stack([np.where(np.isnan(positions), ABSENT, positions), last])
-    axes = picture.axes(max(7, 0.95 * (count + 1)), 4.2, xlim=(-0.3, count + 0.5), ylim=(ABSENT - 0.08, 1.08))
+    axes = picture.axes(max(9.5, 0.95 * (count + 1)), 4, xlim=(-0.3, count + 0.5), ylim=(ABSENT - 0.08, 1.08))
     axes.grid(visible=False)
     lines = [list(enumerate(row)) for row in height]
     rank = np.linspace(1, 0.1, len(lines))
@@ -174,13 +174,14 @@ def seconds_picture(results: Sequence[TrialResult]) -> str | None:
     parts = {
         "to the first step": (before, _BEFORE),
         "training": (between, _TRAINING),
-        "after the last step": (after, _AFTER),
+        "after the last": (after, _AFTER),
     }
     bottom = np.zeros(len(trained))
     for name, (height, color) in parts.items():
         _boxes(axes, zip(left, bottom, [0.8] * len(left), height, strict=True), color, label=name)
         bottom = bottom + height
-    picture.legend(axes)
+    if before.any() or after.any():
+        picture.legend(axes, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
     return picture.svg_uri(axes.figure)
 
 

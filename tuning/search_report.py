@@ -41,6 +41,7 @@ def write_report(directory: SearchDirectory, plan: SearchPlan, places: Sequence[
     rows = {result.number: rows_of(directory, result) for result in results}
     followed = objective if objective.is_of_epochs else objective_of("val_loss")
     drawn = curves(rows, {result.number: result.parent for result in results}, followed.name)
+    passed = {result.parent for result in results}  # whose curves are the beginnings of others
     axes, at = _varied(plan, order)
     scores = [result.score for result in order]
     stretches = timeline(results)
@@ -55,7 +56,7 @@ def write_report(directory: SearchDirectory, plan: SearchPlan, places: Sequence[
         ranking=order,
         unranked=[result for result in results if result.score is None or result.state == "stopped"],
         tables=_by_each_metric(order, rows, objective) if plan.oracle.algorithm == "grid" else [],
-        learning=pictures.curves_picture(drawn, [result.number for result in order], followed),
+        learning=pictures.curves_picture(drawn, [one.number for one in order if one.number not in passed], followed),
         highlighted=pictures.HIGHLIGHTED,
         parallel_width=72 * (len(axes) + 1),
         parallel=pictures.parallel_picture(axes, at, scores, objective) if axes else None,

@@ -58,7 +58,8 @@ def trained(directory, number, rows_of_executions, values=VALUES, **fields) -> T
 
 def rows(*losses: float | None, first: int = 1) -> list[dict]:
     each = enumerate(losses, start=first)
-    return [{"epoch": epoch, "val_loss": loss, "val_accuracy": 0.5, "norms": {"a": 1.0}} for epoch, loss in each]
+    others = {"val_accuracy": 0.5, "loss": float("nan"), "norms": {"a": 1.0}}
+    return [{"epoch": epoch, "val_loss": loss, **others} for epoch, loss in each]
 
 
 @contextlib.contextmanager
@@ -127,6 +128,8 @@ def test_tensorboard_shows_each_trial_under_its_name_with_its_curves_and_its_row
         assert wait_for(provider, 3) == [".", "1-conv-no-head-batch-norm", NAME]
         assert curve(provider, NAME, "val_loss") == [(1, 0.5), (2, 0.25), (4, 0.375)]
         assert curve(provider, NAME, "trial/val_loss") == [(2, 0.25)]
+        tags = set(provider.list_scalars(REQUEST, experiment_id="", plugin_name="scalars")[NAME])
+        assert tags == {"val_loss", "val_accuracy", "trial/val_loss", "trial/val_accuracy", "trial/seconds"}
         groups = table(provider)
         assert plain(groups[NAME]) == {"blocks": 3.0, "head_units": "256", "batch_norm": False, "dropout": 0.25}
         assert measured(groups[NAME]) == {"trial/val_loss": 0.25, "trial/val_accuracy": 0.5, "trial/seconds": 12.5}

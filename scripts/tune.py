@@ -19,6 +19,7 @@ from tuning.plan import SearchPlan
 from tuning.ranking import failures, ranked, ranking_table
 from tuning.search_directory import SearchDirectory
 from tuning.search_options import ParallelOptions, SearchOptions
+from tuning.size_options import SizeOptions
 from tuning.space_recipe import is_searched
 
 
@@ -33,6 +34,7 @@ GROUPS = {
     "search": SearchOptions,
     "algorithm": OracleOptions,
     "parallel": ParallelOptions,
+    "sizes": SizeOptions,
     "recipe": RecipeOptions,
     **{title: group for title, group in train_options.GROUPS.items() if title != "run"},
 }

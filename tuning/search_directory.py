@@ -8,6 +8,8 @@ trials/01/      recipe.yaml, run/ (of the train command), log.txt (its output), 
                 execution-2/, ...: the same of further executions
 best.yaml       a recipe of the best trial's options
 ranking.json    written last: where it stands, the search is finished
+final/          the best trials, trained in full: RANK-LABEL/seed-S/ holds recipe.yaml, run/ and log.txt
+final.json      what they came to; written when all of them have ended
 """
 
 import contextlib
@@ -25,7 +27,8 @@ from base.options import read_yaml, to_yaml
 from tuning import trial
 from tuning.trial import TrialResult, read_result
 
-_ENTRIES = frozenset({"search.yaml", "journal.jsonl", "hours.json", "log.txt", "trials", "best.yaml", "ranking.json"})
+_OWN = ("search.yaml", "journal.jsonl", "hours.json", "log.txt", "trials", "best.yaml", "ranking.json")
+_ENTRIES = frozenset({*_OWN, "final", "final.json"})
 
 
 class SearchDirectory:
@@ -63,6 +66,16 @@ class SearchDirectory:
     def ranking(self) -> Path:
         """All trials, the best first."""
         return self.path / "ranking.json"
+
+    @property
+    def final(self) -> Path:
+        """Where the best trials are trained in full."""
+        return self.path / "final"
+
+    @property
+    def final_report(self) -> Path:
+        """What they came to."""
+        return self.path / "final.json"
 
     def trial(self, number: int) -> Path:
         """The folder of a trial, counted from 1."""

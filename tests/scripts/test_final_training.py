@@ -27,13 +27,13 @@ def test_the_best_trial_becomes_a_model_judged_on_the_test_split_whatever_is_kil
     out, recipe = tmp_path / "out", tmp_path / "base.yaml"
     recipe.write_text("epochs: 1\nblocks: 1\nbatch-size: 128\n")
     arguments = ["--data", data, "--out", str(out), "--trials", "2", "--config", str(recipe), "--parallel", "2"]
-    command = [*TUNE, *arguments, "--then-train", "--seeds", "3", "--objective", "macro_roc_auc"]
+    command = [*TUNE, *arguments, "--then-train", "--seeds", "2", "--objective", "macro_roc_auc"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     wait_until(lambda: list(out.glob("final/*/*/run/metrics.jsonl")), process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     finished = {path: path.stat().st_mtime_ns for path in out.glob("final/*/*/run/model.keras")}
-    assert len(finished) < 3 and not (out / "final.json").exists()
+    assert len(finished) < 2 and not (out / "final.json").exists()
 
     again = subprocess.run(command, capture_output=True, text=True)
     assert again.returncode == 0 and again.stderr == ""
@@ -42,7 +42,7 @@ def test_the_best_trial_becomes_a_model_judged_on_the_test_split_whatever_is_kil
     ranking = json.loads((out / "ranking.json").read_text())["ranking"]
     (best,) = content["finalists"]
     assert best["trial"] == ranking[0]["number"] and best["search"]["macro_roc_auc"]["mean"] == ranking[0]["score"]
-    assert [run["seed"] for run in best["runs"]] == [1, 2, 3]  # the search's was 0
+    assert [run["seed"] for run in best["runs"]] == [1, 2]  # the search's was 0
     for run in best["runs"]:
         folder = out / "final" / f"1-{best['label']}" / f"seed-{run['seed']}"
         assert yaml.safe_load((folder / "recipe.yaml").read_text())["seed"] == run["seed"]
@@ -52,18 +52,14 @@ def test_the_best_trial_becomes_a_model_judged_on_the_test_split_whatever_is_kil
         judged = json.loads((folder / "run" / "evaluation-validation.json").read_text())
         assert run["validation"]["macro_roc_auc"] == judged["metrics"]["macro_roc_auc"]
         assert run["validation"]["val_accuracy"] == judged["metrics"]["accuracy"]  # of the weights that are kept
-    mean = sum(run["test"]["accuracy"] for run in best["runs"]) / 3
+    mean = sum(run["test"]["accuracy"] for run in best["runs"]) / 2
     assert best["test"]["accuracy"]["mean"] == pytest.approx(mean)
     assert f"{mean:.4f} ± {best['test']['accuracy']['deviation']:.4f}" in again.stdout
     assert "winner's curse" in again.stdout
 
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
     third = subprocess.run(command, capture_output=True, text=True)
-    tail = again.stdout[again.stdout.index(" rank  trial ") :].splitlines()
-    shown = [
-        line for line in tail if "test macro_roc_auc" not in line and "thread" not in line and "training" not in line
-    ]
-    assert third.returncode == 0 and set(shown) <= set(third.stdout.splitlines())
+    assert third.returncode == 0 and third.stdout.endswith(again.stdout[again.stdout.index("seeds  metric") :])
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
 
 

@@ -53,8 +53,12 @@ class SizeProcess:
         self._end()
 
     def start(self) -> None:
-        """Starts it, unless it is there: it loads what it needs while others do so, too."""
-        if self._process is not None or self._failures >= _FAILURES:
+        """Starts it, so that it loads what it needs while others do so, too. What hinders it, `ask` will tell."""
+        with contextlib.suppress(OSError):
+            self._start()
+
+    def _start(self) -> None:
+        if self._process is not None:
             return
         # Not in our group: Ctrl-C is ours, and ends it with us. What it writes to standard error goes where ours goes.
         self._process = subprocess.Popen(
@@ -73,7 +77,7 @@ class SizeProcess:
         if self._failures >= _FAILURES:
             return None
         try:
-            self.start()
+            self._start()
             self._process.stdin.write(json.dumps(recipe).encode() + b"\n")
             self._process.stdin.flush()
             answer = json.loads(self._line())
@@ -84,6 +88,7 @@ class SizeProcess:
         self._failures, self._answered = 0, self._answered + 1
         if self._answered >= self._models:
             self._end()
+            self.start()  # it loads while trials run
         return Size(**answer)
 
     def _line(self) -> bytes:
@@ -91,7 +96,7 @@ class SizeProcess:
 
         Raises:
             TimeoutError: Nothing in time.
-            EOFError: It has ended.
+            BrokenPipeError: It has ended.
         """
         until, text = time.monotonic() + self._patience, b""
         output = self._process.stdout.fileno()

@@ -72,5 +72,6 @@ def test_after_two_failures_in_a_row_nothing_is_asked_any_more(started):
 def test_a_process_that_can_not_be_started_loses_nothing(tmp_path):
     warnings = []
     with SizeProcess([str(tmp_path / "nothing")], warnings.append) as process:
+        process.start()
         assert process.ask({"blocks": 1}) is None
     assert "No such file" in warnings[0]

@@ -55,6 +55,11 @@ class Head:
         """Activation of the last layer."""
         return self.name
 
+    @property
+    def is_probable(self) -> bool:
+        """Whether scores are probabilities."""
+        return self.name != "linear"
+
     def targets(self, label: "tf.Tensor") -> "tf.Tensor":
         """Labels in the form that the Keras loss takes.
 

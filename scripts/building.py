@@ -29,7 +29,7 @@ def build_model(setting: Setting, standardisation: Standardisation = DEFAULT) ->
     """The model, its weights drawn from the run's seed or loaded, under the hardware's strategy."""
     keras.utils.set_random_seed(setting.seed)
     with setting.hardware.strategy.scope():
-        model = _built(setting, setting.spec.shape, standardisation)
+        model = built(setting, setting.spec.shape, standardisation)
     if setting.hardware.synchronized:
         synchronize(model)
     return model
@@ -56,7 +56,7 @@ def build_trainer(
     """
     phase = phase or setting.phases[-1]
     options, strategy = setting.options["fine-tuning"], setting.hardware.strategy
-    _freeze(setting, model, phase)
+    freeze(setting, model, phase)
     rate = 1.0 if phase.is_frozen else options.finetune_rate
     with strategy.scope():
         optimizer = build_optimizer(setting.options["optimizer"], setting.parts.batch_size, rate_factor=rate)
@@ -111,7 +111,8 @@ def _objective(setting: Setting) -> Objective:
     return Objective(setting.head, loss, loss.class_weights(counts))
 
 
-def _freeze(setting: Setting, model: keras.Model, phase: Phase) -> None:
+def freeze(setting: Setting, model: keras.Model, phase: Phase) -> None:
+    """Lets what a phase trains be trained, and nothing else; only of a backbone is anything frozen."""
     if setting.options["model"].is_backbone:
         keeps_moments = setting.options["fine-tuning"].freeze_batch_norm
         unfreeze(model, phase.unfreeze, batch_norm=not keeps_moments)
@@ -123,17 +124,18 @@ def _twins(setting: Setting, model: keras.Model, phase: Phase, standardisation: 
     unloaded = dataclasses.replace(setting, options=options)
 
     def build(shape: tuple[int, int, int]) -> keras.Model:
-        twin = _built(unloaded, shape, standardisation)
+        twin = built(unloaded, shape, standardisation)
         if setting.options["model"].is_backbone:
             twin.set_weights(model.get_weights())
             set_input_statistics(twin, loaded=True)
-        _freeze(setting, twin, phase)
+        freeze(setting, twin, phase)
         return twin
 
     return build_stages(setting.options["resizing"], model, setting.spec.shape, setting.hardware, build)
 
 
-def _built(setting: Setting, shape: tuple[int, int, int], standardisation: Standardisation) -> keras.Model:
+def built(setting: Setting, shape: tuple[int, int, int], standardisation: Standardisation = DEFAULT) -> keras.Model:
+    """The model that a run's options name, for images of a shape, under the current strategy and dtype policy."""
     which = setting.options["model"]
     if which.is_own:
         return build_own_model(which.model, shape, setting.head, standardisation)

@@ -14,6 +14,7 @@ from models.training.keeper import Keeper
 from models.training.progress import Progress
 from models.training.run_directory import RunDirectory
 from models.training.snapshot import Snapshot
+from models.training.step_clock import StepClock
 from models.training.waiting import WaitingVerdict
 from scripts.lost_batches import LostBatches
 from scripts.training_phase import TrainingPhase, in_phase
@@ -60,8 +61,9 @@ def fit(
     )
     if training.data.arrivals is not None:
         callbacks.append(LostBatches(training.data.arrivals, lambda text: console.print(text, soft_wrap=True)))
-    progress = Progress(console)
-    with signals.held_back() as received, contextlib.closing(progress):
+    progress, clock = Progress(console), StepClock(run)
+    clocks = [clock] if writes else []
+    with signals.held_back() as received, contextlib.closing(progress), contextlib.closing(clock):
         keeper = Keeper(
             folder,
             options["checkpoints"],
@@ -81,7 +83,7 @@ def fit(
                         epochs=now.phase.until,
                         planned=phases[-1].until,
                         steps_per_call=options["training"].steps_per_call,
-                        callbacks=[progress, *_watching(now, run, console), *callbacks],
+                        callbacks=[*clocks, progress, *_watching(now, run, console), *callbacks],
                         keeper=keeper,
                         start=start,
                     )

@@ -58,7 +58,7 @@ class JudgedRun:
     @property
     def is_probable(self) -> bool:
         """Whether scores are probabilities."""
-        return self.options["head"].head != "linear"
+        return self.head.is_probable
 
     @property
     def policy(self) -> Policy | None:

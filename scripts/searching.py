@@ -10,6 +10,7 @@ from rich.console import Console
 from base.errors import require
 from pipelines.budget import Budget
 from scripts import train
+from scripts.size_check import limits_of, size_check
 from tuning.hours import Hours
 from tuning.live import Overview, view
 from tuning.machine import find_machine
@@ -59,7 +60,15 @@ def search_in(
     asked: SearchOptions = options["search"]
     console.print("searched", *describe(plan.space), sep="\n  ")
     console.print("trials run", *(slot.describe() for slot in places), sep="\n  ")
-    with console.status("KerasTuner is loading") as status:
+    limits = limits_of(options["sizes"], places)
+
+    def warn(text: str) -> None:
+        console.print(f"warning: {text}", soft_wrap=True)
+
+    with (
+        size_check(limits, places, warn) as check,
+        console.status("KerasTuner is loading") as status,
+    ):
         # Brings TensorFlow, which takes seconds: refusals and --help come before it.
         from tuning.journal import Journal
         from tuning.oracle import Oracle
@@ -77,6 +86,7 @@ def search_in(
             lock,
             hours=Hours(directory.hours, asked.hours),
             stop_hopeless=asked.stop_hopeless,
+            why_impossible=check.why_impossible,
             watch=show,
         )
         for result in search.run():

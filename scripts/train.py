@@ -225,7 +225,12 @@ class Job:
         from models.evaluation import evaluation_report
 
         result = last.whole.evaluate(last.training.evaluation_feed(self.judge))
-        report = evaluation_report(result["scores"], result["label"], result["loss"], self.manifest.classes, self.judge)
+        report = evaluation_report(
+            *(result[name] for name in ("scores", "label", "loss")),
+            self.manifest.classes,
+            self.judge,
+            probable=last.training.setting.head.is_probable,
+        )
         if self.writes:
             files.write_json(run.evaluation, report)
 

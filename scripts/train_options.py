@@ -3,10 +3,10 @@
 import dataclasses
 import sys
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from base.errors import require
-from base.options import given, option, parse
+from base.options import build, given, option, parse
 from models.backbone_options import BackboneOptions
 from models.cnn_options import CNNOptions
 from models.finetuning import FineTuningOptions
@@ -83,14 +83,32 @@ def parse_options(argv: Sequence[str] | None) -> dict[str, typing.Any]:
     argv = sys.argv[1:] if argv is None else argv
     options = parse("train.py", "Trains and evaluates an image classifier.", GROUPS, argv)
     stages, training = options["fine-tuning"], options["training"]
-    if stages.epochs is None:
-        return options
     require(
-        "epochs" not in given(argv, GROUPS) or training.epochs == stages.epochs,
+        stages.epochs is None or "epochs" not in given(argv, GROUPS) or training.epochs == stages.epochs,
         f"Expected --stages alone, whose epochs add up to {stages.epochs}, or as many --epochs",
         epochs=training.epochs,
     )
-    return {**options, "training": dataclasses.replace(training, epochs=stages.epochs)}
+    return _with_epochs_of_stages(options)
+
+
+def options_of(recipe: Mapping[str, typing.Any]) -> dict[str, typing.Any]:
+    """The same from a recipe in memory: title -> instance.
+
+    Args:
+        recipe: Option -> value, as `to_dict` gives them; what it leaves out has its default.
+
+    Raises:
+        InputError: An options class refuses its values.
+    """
+    defaults = {field.name: field.default for cls in GROUPS.values() for field in dataclasses.fields(cls)}
+    return _with_epochs_of_stages({title: build(cls, {**defaults, **recipe}) for title, cls in GROUPS.items()})
+
+
+def _with_epochs_of_stages(options: dict[str, typing.Any]) -> dict[str, typing.Any]:
+    epochs = options["fine-tuning"].epochs
+    if epochs is None:
+        return options
+    return {**options, "training": dataclasses.replace(options["training"], epochs=epochs)}
 
 
 def recipe_groups(own: type) -> dict[str, type]:

@@ -12,13 +12,16 @@ from base import command, native_log
 from base.errors import require
 from base.options import option, parse
 from scripts import train_options
+from scripts.final_training import require_final, train_best
 from scripts.search_plan import search_plan
 from scripts.searching import search_in, slots_for
+from tuning.final_options import FinalOptions
 from tuning.oracle_options import OracleOptions
 from tuning.plan import SearchPlan
 from tuning.ranking import failures, ranked, ranking_table
 from tuning.search_directory import SearchDirectory
 from tuning.search_options import ParallelOptions, SearchOptions
+from tuning.size_options import SizeOptions
 from tuning.space_recipe import is_searched
 
 
@@ -33,6 +36,8 @@ GROUPS = {
     "search": SearchOptions,
     "algorithm": OracleOptions,
     "parallel": ParallelOptions,
+    "sizes": SizeOptions,
+    "then": FinalOptions,
     "recipe": RecipeOptions,
     **{title: group for title, group in train_options.GROUPS.items() if title != "run"},
 }
@@ -54,6 +59,7 @@ def _main(argv: Sequence[str] | None) -> None:
     options = parse("tune.py", DESCRIPTION, GROUPS, argv, leave_out=is_searched)
     asked: SearchOptions = options["search"]
     plan = search_plan(argv, options)
+    require_final(options, plan)
     places = slots_for(options)
     budget = {"trials": plan.oracle.trials, "hours": asked.hours}
     directory = SearchDirectory(Path(asked.out))
@@ -65,7 +71,8 @@ def _main(argv: Sequence[str] | None) -> None:
             with native_log.captured() as log:
                 log.keep_in(directory.log)
                 search_in(directory, plan, options, places, budget, lock, console)
-    print_results(plan, directory, console)
+        print_results(plan, directory, console)
+        train_best(directory, plan, options, places, lock, console)
 
 
 def print_results(plan: SearchPlan, directory: SearchDirectory, console: Console) -> None:

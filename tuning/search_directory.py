@@ -10,6 +10,8 @@ report.html     what was searched and found, for people; anew while the search g
 tensorboard/    the same for TensorBoard: a run a trial, and the table of hyperparameters
 best.yaml       a recipe of the best trial's options
 ranking.json    written last: where it stands, the search is finished
+final/          the best trials, trained in full: RANK-LABEL/seed-S/ holds recipe.yaml, run/ and log.txt
+final.json      what they came to; written when all of them have ended
 """
 
 import contextlib
@@ -29,7 +31,7 @@ from tuning.trial import TrialResult, read_result
 
 _ENTRIES = frozenset(
     {"search.yaml", "journal.jsonl", "hours.json", "log.txt", "trials", "report.html", "tensorboard", "best.yaml"}
-    | {"ranking.json"}
+    | {"ranking.json", "final", "final.json"}
 )
 
 
@@ -78,6 +80,16 @@ class SearchDirectory:
     def ranking(self) -> Path:
         """All trials, the best first."""
         return self.path / "ranking.json"
+
+    @property
+    def final(self) -> Path:
+        """Where the best trials are trained in full."""
+        return self.path / "final"
+
+    @property
+    def final_report(self) -> Path:
+        """What they came to."""
+        return self.path / "final.json"
 
     def trial(self, number: int) -> Path:
         """The folder of a trial, counted from 1."""

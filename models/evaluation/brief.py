@@ -6,9 +6,17 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from models.evaluation import metrics
+
 
 def evaluation_report(
-    scores: np.ndarray, label: np.ndarray, loss: np.ndarray, classes: Sequence[str], split: str
+    scores: np.ndarray,
+    label: np.ndarray,
+    loss: np.ndarray,
+    classes: Sequence[str],
+    split: str,
+    *,
+    probable: bool,
 ) -> dict[str, Any]:
     """The content of `evaluation.json`.
 
@@ -18,11 +26,12 @@ def evaluation_report(
         loss: float `[N]`.
         classes: K names.
         split: The split's name.
+        probable: Whether scores are probabilities.
 
     Returns:
         `split`, `examples`, `loss` (None where it is not finite: JSON has no word for it), `accuracy`, `per_class`
         (name -> `precision`, `recall`, `examples`; a precision without predictions is 0), `confusion_matrix` (row: true
-        class, column: predicted class).
+        class, column: predicted class), `metrics` (of `metrics.overall`, by name; None where one has no meaning).
     """
     predicted = scores.argmax(axis=1)
     every = np.arange(len(classes))
@@ -30,15 +39,12 @@ def evaluation_report(
     return {
         "split": split,
         "examples": len(label),
-        "loss": _finite(loss.mean(dtype=np.float64)),
+        "loss": metrics.finite(loss.mean(dtype=np.float64)),
         "accuracy": float((predicted == label).mean()),
         "per_class": {
             name: {"precision": float(p), "recall": float(r), "examples": int(n)}
             for name, p, r, n in zip(classes, precision, recall, support, strict=True)
         },
         "confusion_matrix": confusion_matrix(label, predicted, labels=every).tolist(),
+        "metrics": metrics.overall(scores, label, loss, probable=probable),
     }
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

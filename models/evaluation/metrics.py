@@ -71,7 +71,7 @@ def per_class(scores: np.ndarray, label: np.ndarray) -> dict[str, list[Any]]:
     Returns:
         `examples`, `predicted` (how often the class is the prediction); `precision` (None without predictions),
         `recall` (None without examples), `f1` (None without either); `roc_auc` and `average_precision` of the class's
-        own scores (None where no example, or every one, is of the class).
+        own scores (None where no example, or every one, is of the class, or a score is not finite).
     """
     matrix = confusion(scores, label)
     right, examples, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
@@ -127,7 +127,8 @@ def _shares(part: np.ndarray, whole: np.ndarray) -> list[float | None]:
 
 def _ranked(metric: Any, scores: np.ndarray, label: np.ndarray, place: int) -> float | None:
     own = label == place
-    return float(metric(own, scores[:, place])) if 0 < own.sum() < len(own) else None
+    comparable = 0 < own.sum() < len(own) and np.isfinite(scores[:, place]).all()
+    return float(metric(own, scores[:, place])) if comparable else None
 
 
 def _listed(names: Sequence[str], most: int = 5) -> str:

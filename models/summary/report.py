@@ -44,8 +44,8 @@ def model_report(
     calls = calls_of(model, image_shape)
     counts = [count(call) for call in calls]
     memory = memory_of(model, calls, optimizer, batch_size)
-    trained = _parameters(model.trainable_variables)
-    total = _parameters(model.variables)
+    trained = parameters_in(model.trainable_variables)
+    total = parameters_in(model.variables)
     return {
         "image_shape": list(image_shape),
         "layers": [
@@ -80,10 +80,13 @@ def _own_parameters(calls: Sequence[Call]) -> list[dict[str, int]]:
     for call in calls:
         new = id(call.operation) not in seen and isinstance(call.operation, keras.Layer)
         seen.add(id(call.operation))
-        trainable = _parameters(call.operation.trainable_variables) if new else 0
-        own.append({"trainable": trainable, "frozen": _parameters(call.operation.variables) - trainable if new else 0})
+        trainable = parameters_in(call.operation.trainable_variables) if new else 0
+        own.append(
+            {"trainable": trainable, "frozen": parameters_in(call.operation.variables) - trainable if new else 0}
+        )
     return own
 
 
-def _parameters(variables: Iterable[keras.Variable]) -> int:
+def parameters_in(variables: Iterable[keras.Variable]) -> int:
+    """How many numbers these variables hold; the states of random seeds are none."""
     return sum(math.prod(variable.shape) for variable in variables if not is_seed(variable))

@@ -221,7 +221,13 @@ def _set_devices_and_threads(gpus: list, replicas: int, intra: int, inter: int) 
 def _precision(gpus: list) -> str:
     if not gpus:
         return "float32"
-    capability = min(tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in gpus)
+    return precision_on(
+        min(tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in gpus)
+    )
+
+
+def precision_on(capability: tuple[int, int]) -> str:
+    """The dtype policy that `auto` means on GPUs of a compute capability."""
     if capability >= (8, 0):
         return "mixed_bfloat16"
     return "mixed_float16" if capability >= (7, 0) else "float32"

@@ -10,9 +10,12 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.src.backend.tensorflow.core import Variable
 from keras.src.backend.tensorflow.optimizer import TFOptimizer
 from keras.src.optimizers.base_optimizer import BaseOptimizer
 from keras.src.utils.naming import reset_uids
+
+from models.training.tensorflow_internals import variable_without_values
 
 # Creating slots beside their variables is needed under a strategy, and no obstacle to the pure update.
 _KEPT = {"add_variable_from_reference", "__init__", "__module__", "__doc__", "__dict__", "__weakref__"}
@@ -112,6 +115,26 @@ def replaced_calls(
     finally:
         for operation in operations:
             del operation.__dict__["call"]
+
+
+@contextlib.contextmanager
+def without_kernels() -> Iterator[None]:
+    """While it is open, new variables of two dimensions and more have a shape and no values: models of whatever size
+    are built at once, and can be traced, counted and given an optimizer, but not called."""
+    initialize = Variable._initialize_with_initializer
+
+    def put(variable: keras.Variable, initializer: Callable[..., Any]) -> None:
+        if len(variable._shape) < 2:  # the statistics of layers, which some compute with while they are built
+            initialize(variable, initializer)
+            return
+        own = {"trainable": variable.trainable, "name": variable.name}
+        variable._initialize(variable_without_values(variable._shape, variable._dtype, **own))
+
+    Variable._initialize_with_initializer = put
+    try:
+        yield
+    finally:
+        Variable._initialize_with_initializer = initialize
 
 
 def own_copy(variable: keras.Variable) -> tf.Variable:

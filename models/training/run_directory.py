@@ -11,6 +11,7 @@ evaluation-*       reports of evaluate.py, a split each
 checkpoints/       the last ones, which a run that was stopped goes on from
 replay/            where a step failed: the moment before it
 log.txt            warnings of TensorFlow and others
+clock.json         when its last process had made its first step and its last, by the machine's monotonic clock
 model.keras        written last: where it stands, the run is finished
 """
 
@@ -27,7 +28,7 @@ from base.errors import input_error
 from base.options import read_yaml, to_yaml
 
 # In the order of removal: without its model a run is not finished, and without its options it is no run.
-_RESULTS = ("model.keras", "report.html", "evaluation.json")
+_RESULTS = ("model.keras", "report.html", "evaluation.json", "clock.json")
 _ENTRIES = (
     *_RESULTS,
     "checkpoints",
@@ -102,6 +103,11 @@ class RunDirectory:
     def log(self) -> Path:
         """Warnings of TensorFlow and others."""
         return self.path / "log.txt"
+
+    @property
+    def clock(self) -> Path:
+        """When its last process made its first step, and its last."""
+        return self.path / "clock.json"
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

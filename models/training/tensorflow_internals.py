@@ -6,6 +6,7 @@
 import tensorflow as tf
 from tensorflow.compiler.xla.tsl.protobuf import coordination_config_pb2
 from tensorflow.python.eager import context
+from tensorflow.python.ops.resource_variable_ops import UninitializedVariable
 from tensorflow.python.util import _pywrap_util_port
 
 _LEADER = "/job:worker/replica:0/task:0"
@@ -33,6 +34,11 @@ def configure_coordination(workers: int, *, register: float, silence: float) -> 
 def abort_collectives(why: str) -> None:
     """Lets the collective operations that wait fail, and all later ones, by `UnavailableError`; from any thread."""
     context.context().abort_collective_ops(tf.errors.UNAVAILABLE, why)
+
+
+def variable_without_values(shape: tuple[int, ...], dtype: str, **arguments: object) -> tf.Variable:
+    """A variable that takes no memory until it is assigned to; what is read before is empty, whatever its shape."""
+    return UninitializedVariable(shape=shape, dtype=dtype, **arguments)
 
 
 def is_onednn_on() -> bool:

@@ -76,6 +76,8 @@ def test_a_signal_saves_the_run_within_an_epoch_and_the_same_command_goes_on(dat
     process.send_signal(number)
     said, errors = process.communicate(timeout=60)
     assert process.returncode == code and "Traceback" not in errors
+    clock = json.loads((run / "clock.json").read_text())
+    assert clock["first_step"] < clock["last_step"]
     step = int(said.rpartition("saved at step ")[2].partition(":")[0])
     assert not (run / "model.keras").exists()
     assert [path.name for path in (run / "checkpoints").iterdir()][-1:] and step > 0

@@ -43,6 +43,7 @@ def test_photos_become_a_trained_and_evaluated_model(finished, data):
         "best.keras",
         "evaluation.json",
         "log.txt",
+        "clock.json",
         "checkpoints",
         "report.html",
         "model.keras",
@@ -52,6 +53,7 @@ def test_photos_become_a_trained_and_evaluated_model(finished, data):
     assert evaluation["accuracy"] > 0.8
     assert np.sum(evaluation["confusion_matrix"]) == evaluation["examples"]
     assert list(evaluation["per_class"]) == ["cat", "dog", "owl"]
+    assert evaluation["metrics"]["accuracy"] == evaluation["accuracy"] and evaluation["metrics"]["log_loss"] > 0
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert config["image_size"] == 16 and config["fit"] == "stretch" and config["strategy"] == "single"
     assert config["intra_op_threads"] >= 1

@@ -9,7 +9,14 @@ import tensorflow as tf
 from keras.src.backend.tensorflow.optimizer import TFOptimizer
 from keras.src.optimizers.base_optimizer import BaseOptimizer
 
-from models.training.keras_internals import build_metrics, in_mode, is_seed, pure_optimizer, reset_names
+from models.training.keras_internals import (
+    build_metrics,
+    in_mode,
+    is_seed,
+    pure_optimizer,
+    reset_names,
+    without_kernels,
+)
 from models.training.optimizers import build_optimizer
 from models.training.options import OptimizerName, OptimizerOptions
 
@@ -121,3 +128,18 @@ def test_the_names_that_keras_gives_start_anew():
         reset_names()
         names.append([keras.layers.Dense(1).name for _ in range(2)])
     assert names == [["dense", "dense_1"]] * 2
+
+
+def test_kernels_without_values_have_a_shape_a_type_and_an_optimizer_and_take_no_memory():
+    with without_kernels():
+        model = keras.Sequential([keras.Input((10**6,)), keras.layers.Dense(10**6, name="dense")])
+        optimizer = keras.optimizers.Adam()
+        optimizer.build(model.trainable_variables)
+    kernel, bias = model.trainable_variables
+    assert kernel.shape == (10**6, 10**6) and kernel.dtype == "float32" and kernel.path.endswith("dense/kernel")
+    assert sum(slot.shape == kernel.shape for slot in optimizer.variables) == 2
+    assert kernel.numpy().size == 0
+    assert bias.numpy().sum() == 0
+    usual = keras.layers.Dense(2)
+    usual.build((None, 3))
+    assert usual.kernel.numpy().shape == (3, 2)

@@ -72,6 +72,7 @@ def test_a_run_that_goes_on_loses_what_came_after_its_checkpoint(run):
     for epoch in (1, 2, 3):
         run.append_metrics({"epoch": epoch})
     run.model.touch()
+    run.clock.touch()  # of another process
     (run.path / ".best.keras.123.tmp.keras").touch()  # of a process that was killed
     run.go_on({**RESOLVED, "epochs": 5}, DATA, rows=[{"epoch": 1}, {"epoch": 2}], neutral=[])
     assert run.metrics.read_text().splitlines() == ['{"epoch": 1}', '{"epoch": 2}']

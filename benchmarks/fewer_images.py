@@ -1,5 +1,6 @@
 """A small data set out of a large one, for what trains many times: as arrays and as a dataset folder."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -37,5 +38,6 @@ def fewer_images(data: Path, folder: Path, counts: Mapping[str, int]) -> tuple[P
     file, made = folder / "images.npz", folder / "data"
     np.savez(file, **arrays)
     command = [sys.executable, str(ROOT / "scripts/build_tfrecords.py"), str(file), "--out", str(made), "--quiet"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
     return file, made

@@ -20,6 +20,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+ROOT = Path(__file__).resolve().parents[1]
 SPACE = ("learning_rate", "dropout", "dense_dropout", "weight_decay")
 TRAIN = """
     import pathlib, re, sys
@@ -43,9 +44,9 @@ def main() -> None:
         _search(options)
         return
     for algorithm in options.algorithms:
-        shown = subprocess.run(
-            [sys.executable, __file__, *sys.argv[1:], "--contestant", algorithm], check=True, stdout=subprocess.PIPE
-        )
+        command = [sys.executable, __file__, *sys.argv[1:], "--contestant", algorithm]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        shown = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
         series = json.loads(shown.stdout.splitlines()[-1])
         print(f"{algorithm:10}", ", ".join(f"{trial}: {size / 1e6:.1f}" for trial, size, _ in series), "MB")
         (first, before, few), (last, after, many) = series[1], series[-1]

@@ -11,6 +11,7 @@ the trials are those of a search that stands there, of whatever network.
 """
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -119,9 +120,8 @@ def _search(folder: Path, out: Path, options: argparse.Namespace) -> Path:
 def _scripts(cores: list[int], each: int) -> list[float]:
     """Seconds of the script, so often on each core, on all of them at the same time."""
     with ThreadPoolExecutor(len(cores)) as pool:
-        return [
-            seconds for taken in pool.map(lambda core: [_script(core) for _ in range(each)], cores) for seconds in taken
-        ]
+        taken = pool.map(lambda core: [_script(core) for _ in range(each)], cores)
+        return list(itertools.chain.from_iterable(taken))
 
 
 def _script(core: int) -> float:

@@ -93,6 +93,7 @@ def _timed(name: str, settings: dict[str, Any], folder: Path) -> tuple[float, fl
         parallel = ["--algorithm", "grid", "--trials", str(settings["trials"]), "--parallel", str(settings["cores"])]
         places = ["--data", settings["data"], "--out", str(folder), "--config", str(folder.parent / "recipe.yaml")]
         command = [str(ROOT / "scripts/tune.py"), *places, *parallel]
+        environment |= {"PYTHONPATH": str(ROOT)}
     else:
         command = [str(ROOT / "benchmarks/keras_tuner_search.py"), str(folder.parent / "settings.json"), str(folder)]
         environment |= {"TF_ENABLE_ONEDNN_OPTS": "1"} if name.endswith("oneDNN") else {}

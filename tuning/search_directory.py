@@ -141,6 +141,7 @@ class SearchDirectory:
         Raises:
             InputError: A search of other options or data, or a folder that is no search's.
         """
+        self._sweep()
         if any(self.path.iterdir()):
             require(
                 self.options.is_file(),
@@ -154,6 +155,13 @@ class SearchDirectory:
             self._clear()
         files.write_text(self.options, to_yaml(identity))
         return False
+
+    def _sweep(self) -> None:
+        """Removes what processes were writing when they were killed; the lock keeps those that live out."""
+        for folder in (self.path, *self.path.glob("trials/*"), *self.path.glob("trials/*/execution-*")):
+            for entry in folder.glob(".*.tmp"):
+                if entry.name.startswith(tuple(f".{name}." for name in _ENTRIES | trial.ENTRIES)):
+                    entry.unlink()
 
     def _refuse_other(self, asked: dict[str, Any]) -> None:
         there = read_yaml(self.options)

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from base import files
 
 RECIPE, RUN, LOG, RESULT = "recipe.yaml", "run", "log.txt", "result.json"
-ENTRIES = frozenset({RECIPE, RUN, LOG, RESULT})  # and `execution-2`, ...
+_RUN_LOCK = f".{RUN}.lock"  # of the train command; one that was killed leaves it
+ENTRIES = frozenset({RECIPE, RUN, _RUN_LOCK, LOG, RESULT})  # and `execution-2`, ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

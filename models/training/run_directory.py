@@ -142,7 +142,7 @@ class RunDirectory:
         Raises:
             InputError: A run of other options or data, or a folder that is no run.
         """
-        if not self.path.exists() or (self.path.is_dir() and not _contents(self.path)):
+        if not self.path.exists() or (self.path.is_dir() and _contents(self.path) <= {self.environment.name}):
             return "new"
         if not self.path.is_dir() or not self.config.is_file():
             raise input_error(
@@ -225,8 +225,9 @@ class RunDirectory:
                 entry.unlink()
 
     def _describe(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
-        files.write_text(self.config, to_yaml(dict(config)))
+        # The options last: killed before, there is no run yet, and not one that agrees with nothing that is asked.
         files.write_json(self.environment, environment)
+        files.write_text(self.config, to_yaml(dict(config)))
 
     def _reports(self) -> list[str]:
         """What evaluate.py has written of the model that stands here."""

@@ -60,6 +60,16 @@ def test_an_empty_folder_is_taken(tmp_path):
     assert state(RunDirectory(tmp_path)) == "new"
 
 
+def test_a_run_that_was_broken_off_while_it_was_made_is_new(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    with pytest.raises(TypeError):
+        run.create(RESOLVED, {"not for JSON": object()})
+    assert state(run) == "new"
+    run.create(RESOLVED, DATA)
+    run.config.unlink()
+    assert state(run) == "new"
+
+
 def test_more_epochs_make_a_finished_run_an_unfinished_one_where_they_change_nothing_before(run):
     run.model.touch()
     assert state(run, {"epochs": 4}) == "unfinished"

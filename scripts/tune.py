@@ -10,10 +10,12 @@ from rich.console import Console
 
 from base import command, native_log
 from base.errors import require
-from base.options import option, parse
+from base.options import neutral_names, option, parse
 from scripts import train_options
 from scripts.search_plan import search_plan
 from scripts.searching import search_in, slots_for
+from scripts.searching_together import serve_in, work
+from tuning.cluster_options import ClusterOptions
 from tuning.oracle_options import OracleOptions
 from tuning.plan import SearchPlan
 from tuning.ranking import failures, ranked, ranking_table
@@ -33,6 +35,7 @@ GROUPS = {
     "search": SearchOptions,
     "algorithm": OracleOptions,
     "parallel": ParallelOptions,
+    "machines": ClusterOptions,
     "recipe": RecipeOptions,
     **{title: group for title, group in train_options.GROUPS.items() if title != "run"},
 }
@@ -58,13 +61,19 @@ def _main(argv: Sequence[str] | None) -> None:
     budget = {"trials": plan.oracle.trials, "hours": asked.hours}
     directory = SearchDirectory(Path(asked.out))
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else WIDE)
+    if options["machines"].worker_of is not None:
+        work(directory, plan, options, places, neutral_names(GROUPS.values()), console)
+        return
     with directory.locked(lambda: console.print(f"waiting for another process that works in {asked.out}")) as lock:
         if directory.is_finished(plan.identity(), budget, overwrite=asked.overwrite):
             console.print(f"finished already: {directory.path}")
         else:
             with native_log.captured() as log:
                 log.keep_in(directory.log)
-                search_in(directory, plan, options, places, budget, lock, console)
+                if options["machines"].chief is not None:
+                    serve_in(directory, plan, options, budget, console)
+                else:
+                    search_in(directory, plan, options, places, budget, lock, console)
     print_results(plan, directory, console)
 
 

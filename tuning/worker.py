@@ -267,7 +267,8 @@ class RemoteJournal:
                 raise input_error(refusal, error=error.code().name, details=str(error.details())[:1000]) from None
             if self._silent_since is None:
                 self._silent_since = time.monotonic()
-                self._say(f"the chief at {self._chief.address} does not answer: asking on")
+                if not self._ended.is_set():
+                    self._say(f"the chief at {self._chief.address} does not answer: asking on")
             return None
         if self._silent_since is not None:
             self._silent_since = None

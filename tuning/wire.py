@@ -8,7 +8,9 @@ trial's end, because KerasTuner sends scores as float32 and no reasons.
 Nothing that comes in is believed: a value that is outside the space, or text that is too long, is an `InputError`.
 """
 
+import contextlib
 import dataclasses
+import io
 import json
 import math
 import re
@@ -56,6 +58,8 @@ class WireSpace:
     def __init__(self, space: Space, options: OracleOptions) -> None:
         self._space, self._max_epochs = space, options.max_epochs
         self._keras_tuner = KerasTunerSpace(space, grid=options.algorithm == "grid")
+        with contextlib.redirect_stdout(io.StringIO()):  # KerasTuner 1.4.8 prints each condition that it converts
+            self._message = self._keras_tuner.hyperparameters.to_proto()
 
     def message(self, search: str) -> Any:
         """The space for `GetSpace`.
@@ -63,9 +67,11 @@ class WireSpace:
         Args:
             search: What search it is, as text.
         """
-        hyperparameters = self._keras_tuner.hyperparameters.copy()
-        hyperparameters.Fixed(SEARCH, search)
-        return hyperparameters.to_proto()
+        message = MESSAGES.HyperParameters()
+        message.CopyFrom(self._message)
+        message.space.fixed_space.add(name=SEARCH, value=_value(search))
+        message.values.values[SEARCH].string_value = search
+        return message
 
     @property
     def names(self) -> set[str]:
@@ -81,14 +87,16 @@ class WireSpace:
             status: Of `Status`.
             parent_epochs: How long the parent was trained, where it has one.
         """
-        hyperparameters = self._keras_tuner.hyperparameters.copy()
-        hyperparameters.values = self._keras_tuner.codes(proposal.values)
+        values = self._keras_tuner.codes(proposal.values)
         if proposal.epochs is not None:
-            hyperparameters.values["tuner/epochs"] = proposal.epochs
-            hyperparameters.values["tuner/initial_epoch"] = parent_epochs
+            values |= {"tuner/epochs": proposal.epochs, "tuner/initial_epoch": parent_epochs}
         if proposal.parent is not None:
-            hyperparameters.values["tuner/trial_id"] = str(proposal.parent)
-        return MESSAGES.Trial(trial_id=trial_id, status=status, hyperparameters=hyperparameters.to_proto())
+            values["tuner/trial_id"] = str(proposal.parent)
+        trial = MESSAGES.Trial(trial_id=trial_id, status=status)
+        trial.hyperparameters.space.CopyFrom(self._message.space)
+        for name, value in values.items():
+            trial.hyperparameters.values.values[name].CopyFrom(_value(value))
+        return trial
 
     def proposal(self, trial: Any) -> Proposal:
         """KerasTuner's trial as a proposal.
@@ -186,6 +194,11 @@ def _finite(value: Any) -> float | None:
 def _reason(text: Any) -> str:
     """One line, of bounded length."""
     return " ".join(str(text).split())[:_LONGEST_REASON]
+
+
+def _value(plain: float | int | str) -> Any:
+    kind = "string" if isinstance(plain, str) else "float" if isinstance(plain, float) else "int"
+    return MESSAGES.Value(**{f"{kind}_value": plain})
 
 
 def _plain(value: Any) -> Any:

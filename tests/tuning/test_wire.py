@@ -42,7 +42,7 @@ def read(message) -> bytes:
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda options: options.algorithm)
-def test_every_proposal_comes_out_of_the_wire_as_it_went_in(options):
+def test_every_proposal_comes_out_of_the_wire_as_it_went_in(options, capfd):
     wire, oracle, count = WireSpace(SPACE, options), Oracle(SPACE, options, seed=1), 0
     while isinstance(proposal := oracle.propose(), Proposal):
         came = wire.proposal(read(wire.trial(proposal, str(proposal.number), Status.RUNNING)))
@@ -53,6 +53,7 @@ def test_every_proposal_comes_out_of_the_wire_as_it_went_in(options):
         oracle.tell(proposal.number, float(proposal.number))
         count += 1
     assert not isinstance(proposal, Wait) and count > 20
+    assert capfd.readouterr().out == ""
 
 
 def changed(**values):

@@ -118,18 +118,19 @@ def work(
     require_listening(address, machines.silent_seconds)
     with native_log.captured() as log:
         with console.status("KerasTuner is loading"):
-            from tuning import worker
+            from tuning.chief_client import ChiefClient, require_same
+            from tuning.worker import RemoteJournal
 
-            chief = worker.Chief(address)
+            chief = ChiefClient(address)
             about = chief.about(machines.silent_seconds)
-            worker.require_same(plan.identity(), about["identity"], {*neutral, "data"})
+            require_same(plan.identity(), about["identity"], {*neutral, "data"})
         wait_line = f"waiting for another process that works in {asked.out}: a worker's folder is its own"
         with directory.locked(lambda: console.print(wait_line, soft_wrap=True)) as lock:
             identity = {**plan.identity(), "chief": about["search"]}
             directory.is_finished(identity, {}, overwrite=asked.overwrite)
             log.keep_in(directory.log)
             name = f"{socket.gethostname()}:{directory.path.resolve()}"
-            journal = worker.RemoteJournal(
+            journal = RemoteJournal(
                 chief,
                 plan,
                 directory,

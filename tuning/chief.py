@@ -11,7 +11,6 @@ The first end with a score counts, whoever brings it; all later ones change noth
 import collections
 import dataclasses
 import secrets
-import statistics
 import time
 from collections.abc import Callable, Mapping
 
@@ -21,13 +20,12 @@ from tuning.hours import Hours
 from tuning.journal import Journal
 from tuning.plan import SearchPlan
 from tuning.proposal import Proposal, Wait
+from tuning.reports import Reports
 from tuning.search_directory import SearchDirectory
-from tuning.space_label import label
-from tuning.trial import LOG, Execution, TrialResult, read_result, write_result
+from tuning.trial import LOG, TrialResult, read_result, write_result
 from tuning.wire import number_of
 
 SILENT_SECONDS = 40.0
-_MOST_METRICS, _MOST_STEPS = 100, 10_000  # that a trial may report
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -38,7 +36,7 @@ class Held:
     trial_id: str
     worker: str  # "": it had the trial before this process began, and has not said its name
     seen: float  # when it last said something
-    reports: dict[str, dict[int, list[float]]] = dataclasses.field(default_factory=dict)  # metric -> step -> values
+    reports: Reports = dataclasses.field(default_factory=Reports)
 
 
 class Chief:
@@ -144,11 +142,7 @@ class Chief:
         """As `hear`, with metrics after so many steps, which are epochs."""
         held = self.hear(trial_id)
         if held is not None:
-            for name, value in metrics.items():
-                if name in held.reports or len(held.reports) < _MOST_METRICS:
-                    steps = held.reports.setdefault(name, {})
-                    if sum(map(len, steps.values())) < _MOST_STEPS:
-                        steps.setdefault(step, []).append(value)
+            held.reports.add(metrics, step)
         return held
 
     def give_back(self, trial_id: str) -> None:
@@ -182,36 +176,6 @@ class Chief:
         files.write_text(folder / LOG, f"Trained by worker {worker or 'unknown'}, whose folder has its run and log.\n")
         write_result(folder, result)
         self._end(result)
-
-    def reported(self, proposal: Proposal, held: Held | None, *, failed: bool) -> TrialResult:
-        """The result of a trial as KerasTuner counts what was reported: of each step the mean, of steps the best."""
-        objective = self._plan.objective
-        means = {
-            name: {step: statistics.fmean(values) for step, values in steps.items()}
-            for name, steps in (held.reports if held else {}).items()
-        }
-        of_objective = {} if failed else means.get(objective.name, {})
-        best = min(of_objective, key=lambda step: objective.sign * of_objective[step], default=None)
-        reason = "" if best is not None else "its worker says no more" if failed else f"no finite {objective.name}"
-        score = None if best is None else of_objective[best]
-        execution = Execution(
-            seed=self._plan.seed,
-            score=score,
-            epoch=best,
-            metrics={name: steps[best] for name, steps in means.items() if best in steps},
-            reason=reason,
-        )
-        return TrialResult(
-            number=proposal.number,
-            values=proposal.values,
-            label=label(self._plan.space, proposal.values),
-            state="done" if score is not None else "failed",
-            score=score,
-            reason=reason,
-            epochs=proposal.epochs,
-            parent=proposal.parent,
-            executions=(execution,),
-        )
 
     def proposal(self, number: int) -> Proposal:
         """What was proposed under a number that `hear` knows."""

@@ -27,6 +27,7 @@ from tuning.chief import Chief, Held
 from tuning.cluster_options import Address
 from tuning.plan import SearchPlan
 from tuning.proposal import Proposal, Wait
+from tuning.reports import Reports
 from tuning.trial import TrialResult
 from tuning.wire import LARGEST, MESSAGES, RESULT, SERVICE, STUBS, Status, WireSpace, number_of, result_from
 
@@ -85,7 +86,7 @@ class ChiefServer:
         while not (self._chief.is_over and not self._chief.workers and not self._chief.running):
             with contextlib.suppress(queue.Empty):
                 self._answer(*self._calls.get(timeout=max(0.0, look - time.monotonic())))
-            if time.monotonic() >= look and self._calls.empty():  # what workers said meanwhile is heard first
+            if time.monotonic() >= look:
                 self._chief.look()
                 watch()
                 look = time.monotonic() + _BETWEEN_LOOKS
@@ -124,7 +125,8 @@ class ChiefServer:
 
     def create(self, worker: str) -> Any:
         """A trial for a worker, or that it is to wait, or to end."""
-        require(0 < len(worker) <= _LONGEST_NAME, "Expected a tuner_id", tuner_id=worker[:100])
+        is_name = 0 < len(worker) <= _LONGEST_NAME and worker.isprintable()  # it is shown, and written down
+        require(is_name, "Expected a tuner_id", tuner_id=worker[:100])
         answer = self._in_turn(lambda: self._handed_out(self._chief.ask(worker)))
         if answer.status == Status.IDLE:
             time.sleep(_IDLE_SECONDS)
@@ -152,7 +154,8 @@ class ChiefServer:
         def result(proposal: Proposal, held: Held | None) -> TrialResult:
             if text:
                 return result_from(text, proposal, self._plan.space)
-            return self._chief.reported(proposal, held, failed=trial.status != Status.COMPLETED)
+            reports = held.reports if held else Reports()  # of a tuner that was lost, none are left
+            return reports.result(self._plan, proposal, failed=trial.status != Status.COMPLETED)
 
         if trial.status == Status.IDLE:
             self._in_turn(lambda: self._chief.give_back(trial.trial_id))
@@ -179,7 +182,7 @@ class ChiefServer:
         if held is not None:
             trial = self._trial(held.proposal, trial_id, Status.RUNNING)
             maximize = self._plan.objective.better == "max"
-            for name, steps in held.reports.items():
+            for name, steps in held.reports.metrics.items():
                 history = trial.metrics.metrics[name]
                 history.maximize = maximize and name == self._plan.objective.name
                 for step, values in steps.items():

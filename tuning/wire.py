@@ -192,8 +192,9 @@ def _finite(value: Any) -> float | None:
 
 
 def _reason(text: Any) -> str:
-    """One line, of bounded length."""
-    return " ".join(str(text).split())[:_LONGEST_REASON]
+    """One line of printable characters, of bounded length."""
+    printable = "".join(one if one.isprintable() else " " for one in str(text)[: 2 * _LONGEST_REASON])
+    return " ".join(printable.split())[:_LONGEST_REASON]
 
 
 def _value(plain: float | int | str) -> Any:

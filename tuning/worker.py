@@ -8,105 +8,25 @@ rung either way, and only the time of the parent's epochs is lost.
 import collections
 import contextlib
 import dataclasses
-import json
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import grpc
 
 from base.errors import InputError, input_error, require
-from tuning.cluster_options import Address
+from tuning.chief_client import ChiefClient
 from tuning.journal import Ended
 from tuning.plan import SearchPlan
 from tuning.proposal import Proposal, Wait
 from tuning.search_directory import SearchDirectory
 from tuning.trial import read_result
-from tuning.wire import LARGEST, RESULT, SEARCH, SERVICE, STUBS, Status, WireSpace, result_text
+from tuning.wire import RESULT, Status, WireSpace, result_text
 
 PATIENCE = 600.0  # seconds without a word of the chief, while no trial runs here, until a worker gives up
-_ANSWER_SECONDS = 20.0  # that the chief has for an answer: an oracle may think for some
 _BETWEEN_QUESTIONS = 1.0
-_CHANNEL = [
-    ("grpc.enable_http_proxy", 0),
-    ("grpc.max_receive_message_length", LARGEST),
-    ("grpc.initial_reconnect_backoff_ms", 500),
-    ("grpc.max_reconnect_backoff_ms", 5000),
-]
 _LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
-
-
-class Chief:
-    """The chief, as its service answers.
-
-    Args:
-        address: Where it listens.
-    """
-
-    def __init__(self, address: Address) -> None:
-        self.address = address
-        self._channel = grpc.insecure_channel(str(address), options=_CHANNEL)
-        self._stub = STUBS.OracleStub(self._channel)
-
-    def close(self) -> None:
-        """Ends all calls."""
-        self._channel.close()
-
-    def about(self, seconds: float) -> dict[str, Any]:
-        """What it says of its search.
-
-        Args:
-            seconds: To wait for it.
-
-        Raises:
-            InputError: It can't be reached, or it is not the chief of a `tune.py`.
-        """
-        try:
-            said = self._stub.GetSpace(SERVICE.GetSpaceRequest(), timeout=seconds, wait_for_ready=True)
-            texts = [one.value.string_value for one in said.hyperparameters.space.fixed_space if one.name == SEARCH]
-            return {"search": "", "silent_seconds": 0.0, "identity": {}, **json.loads(texts[0])}
-        except grpc.RpcError as error:
-            raise input_error(
-                f"Expected --worker-of to name a chief that can be reached within {seconds:g} s",
-                address=str(self.address),
-                error=error.code().name,
-                do="Start scripts/tune.py --chief there first.",
-            ) from None
-        except (IndexError, ValueError, TypeError):
-            raise input_error("Expected --worker-of to name a tune.py --chief", address=str(self.address)) from None
-
-    def ask(self, name: str) -> Any:
-        """KerasTuner's trial for a worker's slot."""
-        request = SERVICE.CreateTrialRequest(tuner_id=name)
-        return self._stub.CreateTrial(request, timeout=_ANSWER_SECONDS).trial
-
-    def is_held(self, trial_id: str) -> bool:
-        """Says that a trial goes on; returns whether it is still this worker's."""
-        request = SERVICE.GetTrialRequest(trial_id=trial_id)
-        return self._stub.GetTrial(request, timeout=_ANSWER_SECONDS).trial.status == Status.RUNNING
-
-    def end(self, trial: Any) -> Any:
-        """Says how a trial ended."""
-        return self._stub.EndTrial(SERVICE.EndTrialRequest(trial=trial), timeout=_ANSWER_SECONDS)
-
-
-def require_same(mine: Mapping[str, Any], theirs: Mapping[str, Any], neutral: Collection[str]) -> None:
-    """Refuses a chief of another search.
-
-    Args:
-        mine: The identity of the search that this command asks for.
-        theirs: The chief's.
-        neutral: Names of options that may differ from machine to machine.
-
-    Raises:
-        InputError: With the differences.
-    """
-    mine = json.loads(json.dumps(mine))
-    names = [name for name in {**theirs, **mine} if name not in neutral and mine.get(name) != theirs.get(name)]
-    shown = "; ".join(f"{name} {theirs.get(name)!r:.500} there, {mine.get(name)!r:.500} here" for name in names)
-    do = "Give this command the chief's options."
-    require(not names, f"Expected a chief of this command's own search. Differing: {shown}", do=do)
 
 
 class RemoteJournal:
@@ -128,7 +48,7 @@ class RemoteJournal:
 
     def __init__(
         self,
-        chief: Chief,
+        chief: ChiefClient,
         plan: SearchPlan,
         directory: SearchDirectory,
         name: str,

@@ -78,6 +78,29 @@ def test_kerastuners_own_client_searches_to_the_end(tmp_path, client):
     assert all(set(one.values) <= {"layers", "units", "rate"} for one in chief.results.values())
 
 
+class Tuner(keras_tuner.Tuner):
+    """KerasTuner's own loop; what it trains is made up."""
+
+    def run_trial(self, trial):
+        layers = trial.hyperparameters.Choice("layers", [0, 1, 2])
+        if layers == 1:
+            raise ValueError("no")
+        return {"val_loss": 0.5 + layers + trial.hyperparameters.get("rate")}
+
+
+def test_kerastuners_own_tuner_works_for_our_chief(tmp_path, client):
+    with serving(tmp_path / "chief", trials=8) as (chief, server, thread):
+        client(server)  # its environment
+        oracle = keras_tuner.oracles.RandomSearchOracle(keras_tuner.Objective("val_loss", "min"), max_trials=8)
+        Tuner(oracle=oracle, directory=tmp_path / "tuner").search()
+        thread.join(timeout=10)
+        assert not thread.is_alive()
+    assert {one.values["layers"] for one in chief.results.values()} == {0, 1, 2}
+    for one in chief.results.values():
+        layers = one.values["layers"]
+        assert one.score == (None if layers == 1 else 0.5 + layers + one.values["rate"])
+
+
 def test_the_best_trials_and_those_that_ended_can_be_asked_for(tmp_path, client):
     with serving(tmp_path) as (_, server, _):
         oracle = client(server)

@@ -135,6 +135,6 @@ def test_what_is_no_result_is_refused(change):
 
 
 def test_a_reason_is_one_line_of_bounded_length():
-    text = json.dumps({**json.loads(result_text(RESULT)), "reason": "a\nb " * 5000})
+    text = json.dumps({**json.loads(result_text(RESULT)), "reason": "\x1b[2Ja\nb " + "c" * 5000})
     reason = result_from(text, PROPOSAL, SPACE).reason
-    assert reason.startswith("a b a b") and len(reason) == 2000
+    assert reason.startswith("[2Ja b ccc") and len(reason) == 2000

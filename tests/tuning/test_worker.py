@@ -1,15 +1,14 @@
 """A worker's journal, asked as `Search` asks it, of a chief on loopback."""
 
 import contextlib
-import socket
 import threading
 import time
 
 import pytest
 
 from base.errors import InputError
-from tuning import worker
 from tuning.chief import Chief
+from tuning.chief_client import ChiefClient
 from tuning.chief_server import ChiefServer
 from tuning.cluster_options import Address
 from tuning.hours import Hours
@@ -21,7 +20,7 @@ from tuning.plan import SearchPlan
 from tuning.proposal import Proposal, Wait
 from tuning.search_directory import SearchDirectory
 from tuning.trial import Execution, TrialResult, write_result
-from tuning.worker import RemoteJournal, require_same
+from tuning.worker import RemoteJournal
 
 SPACE = (Choice(name="blocks", values=(1, 2, 3, 4)), Choice(name="units", values=(32, 64)))
 OPTIONS = OracleOptions(algorithm="random", trials=3)
@@ -47,7 +46,7 @@ def serving(folder, plan=None, port=0):
 
 
 def journal_of(address, folder, slots=1, plan=None, **options):
-    chief = worker.Chief(address)
+    chief = ChiefClient(address)
     options = {"silent_seconds": SILENT_SECONDS, **options}
     return RemoteJournal(chief, plan or plan_of(), SearchDirectory(folder), str(folder), slots, **options)
 
@@ -177,19 +176,3 @@ def test_a_rung_goes_on_from_its_parent_where_that_was_trained(tmp_path, trained
             known = chief.running[0].proposal
             assert known.epochs == proposal.epochs == 2 and known.parent is not None
             assert proposal.parent == (known.parent if trained_here else None)
-
-
-def test_a_chief_of_another_search_is_refused_with_the_differences():
-    mine = plan_of().identity()
-    require_same(mine, {**mine, "data": "/b"}, {"data"})
-    with pytest.raises(InputError, match="Differing: objective 'val_accuracy' there, 'val_loss' here; seed 1 there, 0"):
-        require_same(mine, {**mine, "seed": 1, "objective": "val_accuracy"}, {"data"})
-
-
-def test_a_chief_that_does_not_answer_is_refused():
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()
-        chief = worker.Chief(Address(host="127.0.0.1", port=silent.getsockname()[1]))
-        with pytest.raises(InputError, match="Expected --worker-of to name a chief that can be reached within 0.5 s"):
-            chief.about(0.5)

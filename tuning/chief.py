@@ -66,7 +66,7 @@ class Chief:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._plan, self._directory, self._journal, self._hours = plan, directory, journal, hours
-        self._silent_seconds, self._say, self._on_end, self._clock = silent_seconds, say, on_end, clock
+        self.silent_seconds, self._say, self._on_end, self._clock = silent_seconds, say, on_end, clock
         self._held: dict[int, Held] = {}
         self._queue = collections.deque(journal.running)
         self._handed_out = {proposal.number for proposal in journal.running}  # or may have been
@@ -182,17 +182,20 @@ class Chief:
         return next(one for one in self._journal.proposed if one.number == number)
 
     def look(self) -> None:
-        """Takes silent workers for lost, and finds out whether the search is over; to be called about once a second."""
+        """Takes silent workers for lost, and finds out whether the search is over.
+
+        To be called at least ten times in `silent_seconds`.
+        """
         now = self._clock()
-        if now - self._looked > self._silent_seconds / 2:  # it was this process that was not there to listen
+        if now - self._looked > self.silent_seconds / 2:  # it was this process that was not there to listen
             for held in self._held.values():
                 held.seen = now
             self._workers = dict.fromkeys(self._workers, now)
         self._looked = now
         for held in self.running:
-            if now - held.seen >= self._silent_seconds:
-                self._requeue(held, f"worker {held.worker or 'unknown'} was silent for {self._silent_seconds:g} s")
-        silent = [name for name, seen in self._workers.items() if now - seen >= self._silent_seconds]
+            if now - held.seen >= self.silent_seconds:
+                self._requeue(held, f"worker {held.worker or 'unknown'} was silent for {self.silent_seconds:g} s")
+        silent = [name for name, seen in self._workers.items() if now - seen >= self.silent_seconds]
         for name in silent:
             del self._workers[name]
         if silent and not self._workers and not self._is_over:

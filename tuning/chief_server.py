@@ -31,7 +31,7 @@ from tuning.reports import Reports
 from tuning.trial import TrialResult
 from tuning.wire import LARGEST, MESSAGES, RESULT, SERVICE, STUBS, Status, WireSpace, number_of, result_from
 
-_BETWEEN_LOOKS = 1.0  # seconds
+_BETWEEN_LOOKS = 1.0  # seconds, or a tenth of those after which a worker is taken for lost
 _IDLE_SECONDS = 0.2  # until a worker is told to wait: KerasTuner's asks again at once
 _THREADS = 32
 _LONGEST_NAME = 500  # characters of a worker's
@@ -80,16 +80,16 @@ class ChiefServer:
         """Answers calls until the search is over and its workers know that, or are silent.
 
         Args:
-            watch: Called about once a second.
+            watch: Called about once a second, or more often.
         """
-        look = time.monotonic()
+        between, look = min(_BETWEEN_LOOKS, self._chief.silent_seconds / 10), time.monotonic()
         while not (self._chief.is_over and not self._chief.workers and not self._chief.running):
             with contextlib.suppress(queue.Empty):
                 self._answer(*self._calls.get(timeout=max(0.0, look - time.monotonic())))
             if time.monotonic() >= look:
                 self._chief.look()
                 watch()
-                look = time.monotonic() + _BETWEEN_LOOKS
+                look = time.monotonic() + between
 
     def _answer(self, call: Callable[[], Any], answer: concurrent.futures.Future) -> None:
         if not answer.set_running_or_notify_cancel():

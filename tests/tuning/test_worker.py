@@ -24,7 +24,7 @@ from tuning.worker import RemoteJournal
 
 SPACE = (Choice(name="blocks", values=(1, 2, 3, 4)), Choice(name="units", values=(32, 64)))
 OPTIONS = OracleOptions(algorithm="random", trials=3)
-SILENT_SECONDS = 2.0
+SILENT_SECONDS = 3.0
 
 
 def plan_of(space=SPACE, options=OPTIONS):

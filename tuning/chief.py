@@ -70,6 +70,7 @@ class Chief:
         self._held: dict[int, Held] = {}
         self._queue = collections.deque(journal.running)
         self._handed_out = {proposal.number for proposal in journal.running}  # or may have been
+        self._lost: dict[str, str] = {}  # id of a trial that was queued again -> the worker that had it so
         self._workers: dict[str, float] = {}  # name -> when it last said something
         self._is_over, self._looked = False, clock()
         self.results = {one.number: read_result(directory.trial(one.number)) for one in journal.ended}
@@ -129,7 +130,7 @@ class Chief:
             if proposal is None:
                 return None
             self._queue.remove(proposal)  # a worker that was silent, or that knew this process' predecessor
-            held = self._hold(proposal, trial_id, "")
+            held = self._hold(proposal, trial_id, self._lost.get(trial_id, ""))
             self._say(f"trial {number} goes on where it was: its worker is back")
         if held.trial_id != trial_id:
             return None
@@ -223,6 +224,7 @@ class Chief:
 
     def _requeue(self, held: Held, why: str) -> None:
         del self._held[held.proposal.number]
+        self._lost[held.trial_id] = held.worker
         self._queue.append(held.proposal)
         self._say(f"trial {held.proposal.number} is queued again: {why}")
 

@@ -23,7 +23,10 @@ class ClusterOptions:
         None, "host:port of a chief: train what it hands out; --out is a folder of this worker's own", neutral=True
     )
     silent_seconds: float = option(
-        40.0, "of a chief: a worker that is silent for so long has its trials queued again", neutral=True
+        40.0,
+        "of a chief: a worker that is silent for so long has its trials queued again; of a worker: how long it waits "
+        "for its chief at the start",
+        neutral=True,
     )
 
     def __post_init__(self) -> None:

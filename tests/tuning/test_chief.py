@@ -116,7 +116,8 @@ def test_a_chief_that_could_not_listen_takes_no_worker_for_lost(search):
 def test_a_worker_that_is_back_before_its_trial_was_handed_out_goes_on_with_it(search):
     search.chief.ask("a")
     search.after(50)
-    assert search.chief.hear("1").proposal.number == 1
+    assert (search.chief.hear("1").proposal.number, search.chief.hear("1").worker) == (1, "a")
+    assert search.chief.ask("a").proposal.number == 1
     assert search.chief.ask("b").proposal.number == 2
     search.end("1", 0.5)
     assert search.chief.results[1].score == 0.5

@@ -160,6 +160,32 @@ def test_what_the_worker_has_of_another_search_is_not_told_of_this_one(tmp_path)
             journal.propose()
 
 
+def test_two_workers_go_through_hyperbands_rungs_together(tmp_path):
+    plan = plan_of(options=OracleOptions(algorithm="hyperband", max_epochs=4, hyperband_factor=2))
+    here: dict[str, list[Proposal]] = {"a": [], "b": []}
+
+    def work(name):
+        with journal_of(address, tmp_path / name, plan=plan) as journal:
+            while (proposal := journal.propose()) is not None:
+                here[name].append(proposal)
+                end(journal, tmp_path / name, proposal, score=proposal.number / proposal.epochs)
+
+    with serving(tmp_path / "chief", plan) as (chief, address, thread):
+        workers = [threading.Thread(target=work, args=(name,), daemon=True) for name in here]
+        for one in workers:
+            one.start()
+        for one in [*workers, thread]:
+            one.join(timeout=30)
+            assert not one.is_alive()
+    numbers = [proposal.number for proposals in here.values() for proposal in proposals]
+    assert sorted(numbers) == sorted(chief.results) == list(range(1, len(numbers) + 1))
+    for proposals in here.values():
+        known = {proposal.number for proposal in proposals}
+        assert all(proposal.parent is None or proposal.parent in known for proposal in proposals)
+    assert {one.epochs for one in chief.results.values()} == {1, 2, 4}
+    assert sum(one.parent is not None for one in chief.results.values()) >= 4
+
+
 @pytest.mark.parametrize("trained_here", [True, False])
 def test_a_rung_goes_on_from_its_parent_where_that_was_trained(tmp_path, trained_here):
     plan = plan_of(options=OracleOptions(algorithm="hyperband", max_epochs=2, hyperband_factor=2))

@@ -13,7 +13,7 @@ from tuning.oracle_options import OracleOptions
 from tuning.plan import SearchPlan
 from tuning.search_options import SearchOptions
 
-_OWN = ("search", "algorithm", "parallel", "sizes", "then")  # titles of tune.py's own option groups
+_OWN = ("search", "algorithm", "parallel", "machines", "sizes", "then")  # titles of tune.py's own option groups
 
 
 def search_plan(argv: Sequence[str], options: dict[str, Any]) -> SearchPlan:

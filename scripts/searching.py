@@ -73,9 +73,15 @@ def search_in(
         from tuning.journal import Journal
         from tuning.oracle import Oracle
         from tuning.search import Search
+        from tuning.search_report import LiveReport, write_report
+        from tuning.tensorboard import write_trial
+
+        described = [slot.describe() for slot in places]
+        report = LiveReport(directory, plan, described)
 
         def show(overview: Overview) -> None:
             status.update(view(overview))
+            report.look(overview)
 
         search = Search(
             plan,
@@ -89,8 +95,12 @@ def search_in(
             why_impossible=check.why_impossible,
             watch=show,
         )
+        for result in directory.results():  # a search that was killed may have recorded what it did not show
+            write_trial(directory, plan, result)
         for result in search.run():
             console.print(line(result, plan.objective, plan.trials), soft_wrap=True)
+            write_trial(directory, plan, result)
+    write_report(directory, plan, described)
     results = directory.results()
     if plan.oracle.trials is not None and len(results) < plan.oracle.trials and asked.hours is None:
         console.print(f"no other combination was found after {len(results)} trials")

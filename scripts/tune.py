@@ -10,11 +10,13 @@ from rich.console import Console
 
 from base import command, native_log
 from base.errors import require
-from base.options import option, parse
+from base.options import neutral_names, option, parse
 from scripts import train_options
 from scripts.final_training import require_final, train_best
 from scripts.search_plan import search_plan
 from scripts.searching import search_in, slots_for
+from scripts.searching_together import serve_in, work
+from tuning.cluster_options import ClusterOptions
 from tuning.final_options import FinalOptions
 from tuning.oracle_options import OracleOptions
 from tuning.plan import SearchPlan
@@ -36,6 +38,7 @@ GROUPS = {
     "search": SearchOptions,
     "algorithm": OracleOptions,
     "parallel": ParallelOptions,
+    "machines": ClusterOptions,
     "sizes": SizeOptions,
     "then": FinalOptions,
     "recipe": RecipeOptions,
@@ -64,13 +67,24 @@ def _main(argv: Sequence[str] | None) -> None:
     budget = {"trials": plan.oracle.trials, "hours": asked.hours}
     directory = SearchDirectory(Path(asked.out))
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else WIDE)
+    if options["machines"].worker_of is not None:
+        work(directory, plan, options, places, neutral_names(GROUPS.values()), console)
+        return
     with directory.locked(lambda: console.print(f"waiting for another process that works in {asked.out}")) as lock:
         if directory.is_finished(plan.identity(), budget, overwrite=asked.overwrite):
             console.print(f"finished already: {directory.path}")
         else:
             with native_log.captured() as log:
                 log.keep_in(directory.log)
-                search_in(directory, plan, options, places, budget, lock, console)
+                try:
+                    if options["machines"].chief is not None:
+                        serve_in(directory, plan, options, budget, console)
+                    else:
+                        search_in(directory, plan, options, places, budget, lock, console)
+                except (KeyboardInterrupt, command.Terminated):
+                    console.print("stopped; the same command goes on. So far:", soft_wrap=True)
+                    print_ranking(plan, directory, console)
+                    raise
         print_results(plan, directory, console)
         train_best(directory, plan, options, places, lock, console)
 
@@ -87,11 +101,17 @@ def print_results(plan: SearchPlan, directory: SearchDirectory, console: Console
     order = ranked(results, plan.objective)
     do = "Mend what failed, and search anew with --overwrite."
     require(bool(order), f"Expected one of {len(results)} trials to succeed", do=do)
-    console.print(ranking_table(results, plan.objective))
+    print_ranking(plan, directory, console)
+    console.print(f"report: {directory.report}", soft_wrap=True)
     console.print(
         f"best: trial {order[0].number}, {order[0].label}; train it: scripts/train.py --config {directory.best}",
         soft_wrap=True,
     )
+
+
+def print_ranking(plan: SearchPlan, directory: SearchDirectory, console: Console) -> None:
+    """The trials that have a score, the best first."""
+    console.print(ranking_table(directory.results(), plan.objective))
 
 
 if __name__ == "__main__":

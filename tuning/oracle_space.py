@@ -48,6 +48,19 @@ class KerasTunerSpace:
             if variable.key in values
         }
 
+    def codes(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Option -> value as KerasTuner's values: `options` the other way round.
+
+        Raises:
+            ValueError: An option has not that value.
+        """
+        codes: dict[str, Any] = {}
+        for variable in self._variables:
+            name = variable.parameter.name
+            if name in options and all(codes.get(key) in wanted for key, wanted in variable.scopes):
+                codes[variable.key] = variable.encode(options[name])
+        return codes
+
 
 def grid_values(parameter: Parameter) -> tuple[Any, ...]:
     """What a grid tries for a parameter, in order.
@@ -103,6 +116,11 @@ class _Variable:
         if self.values is not None:
             return self.values[code]
         return float(code) if isinstance(self.parameter, Float) else int(code)  # NumPy's, from the Bayesian oracle
+
+    def encode(self, value: Any) -> Any:
+        if self.values is None:
+            return value
+        return [repr(one) for one in self.values].index(repr(value))  # 1, 1.0 and True are three values
 
     def codes(self, wanted: tuple[Any, ...]) -> tuple[Any, ...]:
         """What KerasTuner's values are where the parameter has one of `wanted`."""

@@ -59,7 +59,8 @@ class SearchPlan:
             "executions": self.executions,
             "data_fingerprint": self.data_fingerprint,
             "searched": describe(self.space),
-            **{name: value for name, value in self.options.items() if name not in open_options},
+            # The data set may be moved: its fingerprint says which it is.
+            **{name: value for name, value in self.options.items() if name not in {*open_options, "data"}},
         }
 
     def recipe(self, proposal: Proposal, execution: int = 1, parent_run: str | None = None) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from tuning.trial import (
 
 CLOCK = "clock.json"  # in a run's folder: when its last process made its first step, and its last
 LOOK_SECONDS = 1.0
-# A trial whose process was killed, by SIGKILL and not for want of memory, goes on from its checkpoint so often.
+# A trial whose process was ended from outside, and not for want of memory, goes on from its checkpoint so often.
 TRIES_AFTER_KILLS = 2
 STOPPED = "not worth going on: worse than the median of the others at this epoch"
 
@@ -172,7 +172,7 @@ class Search:
         """What follows from the end of a trial's process."""
         active = self._active[ended.number]
         self._emptied[active.slot.number] = time.monotonic()
-        if (ended.starts_again or ended.was_killed) and active.tries < TRIES_AFTER_KILLS:
+        if (ended.starts_again or ended.was_told_by_others) and active.tries < TRIES_AFTER_KILLS:
             active.tries += 1
             self._start(supervisor, active)
             return

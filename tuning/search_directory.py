@@ -3,6 +3,7 @@
 search.yaml     what is searched, every other option, the data set's fingerprint
 journal.jsonl   what the oracle proposed and was told, in that order: what a search that was stopped goes on from
 hours.json      how long it has taken so far
+chief.json      of a chief: a name for the search, by which its workers' folders know it
 log.txt         warnings of KerasTuner, TensorFlow and others
 trials/01/      recipe.yaml, run/ (of the train command), log.txt (its output), result.json (last: the trial has ended);
                 execution-2/, ...: the same of further executions
@@ -30,8 +31,8 @@ from tuning import trial
 from tuning.trial import TrialResult, read_result
 
 _ENTRIES = frozenset(
-    {"search.yaml", "journal.jsonl", "hours.json", "log.txt", "trials", "report.html", "tensorboard", "best.yaml"}
-    | {"ranking.json", "final", "final.json"}
+    {"search.yaml", "journal.jsonl", "hours.json", "chief.json", "log.txt", "trials", "best.yaml", "ranking.json"}
+    | {"report.html", "tensorboard", "final", "final.json"}
 )
 
 
@@ -70,6 +71,11 @@ class SearchDirectory:
     def tensorboard(self) -> Path:
         """Event files, a folder a trial."""
         return self.path / "tensorboard"
+
+    @property
+    def chief(self) -> Path:
+        """A chief's name for the search."""
+        return self.path / "chief.json"
 
     @property
     def best(self) -> Path:

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from base.command import START_AGAIN
+from base.command import INTERRUPTED, START_AGAIN, TERMINATED
 from base.signals import held_back
 from tuning import guardian
 from tuning.reasons import OUT_OF_MEMORY, memory_kills, reason_of
@@ -49,9 +49,10 @@ class Ended:
         return self.exit_code == START_AGAIN
 
     @property
-    def was_killed(self) -> bool:
-        """Whether somebody ended it without a word, and not the system for want of memory."""
-        return self.exit_code == -signal.SIGKILL and not self.stopped and OUT_OF_MEMORY not in self.reason
+    def was_told_by_others(self) -> bool:
+        """Whether a signal that was not ours ended it, and not the system for want of memory: it can go on."""
+        told = self.exit_code in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, INTERRUPTED, TERMINATED)
+        return told and not self.stopped and OUT_OF_MEMORY not in self.reason
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -149,7 +149,7 @@ class FinalTraining:
 
     def _collect(self, supervisor: Supervisor, ended: Ended) -> Iterator[tuple[FinalRun, FinalScore]]:
         active = self._active.pop(ended.number)
-        if (ended.starts_again or ended.was_killed) and active.tries < TRIES_AFTER_KILLS:
+        if (ended.starts_again or ended.was_told_by_others) and active.tries < TRIES_AFTER_KILLS:
             self._start(supervisor, ended.number, active.run, active.left, tries=active.tries + 1)
         elif ended.exit_code == 0 and len(active.left) > 1:
             self._start(supervisor, ended.number, active.run, active.left[1:], seconds=ended.seconds)

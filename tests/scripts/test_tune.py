@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from scripts import build_tfrecords, train, tune
+from scripts.train_options import parse_options
 
 TUNE = [sys.executable, tune.__file__]
 
@@ -41,12 +42,12 @@ def test_a_search_prints_its_trials_and_ranks_them_by_validation_loss(finished):
     _, out, printed = finished
     ranking = json.loads((out / "ranking.json").read_text())["ranking"]
     assert sorted(entry["number"] for entry in ranking) == [1, 2]
-    assert ranking[0]["val_loss"] < ranking[1]["val_loss"]
+    assert ranking[0]["score"] < ranking[1]["score"]
     for entry in ranking:
         rows = (out / "trials" / f"{entry['number']:02}" / "run" / "metrics.jsonl").read_text().splitlines()
-        assert entry["val_loss"] == min(json.loads(row)["val_loss"] for row in rows)
-        assert f"trial {entry['number']}/2  val_loss {entry['val_loss']:.4f}" in printed
-    rows = [line.split() for line in printed.splitlines()]
+        assert entry["score"] == min(json.loads(row)["val_loss"] for row in rows)
+        assert f"trial {entry['number']}/2  val_loss {entry['score']:.4f}" in printed
+    rows = [line.split() for line in printed.partition("rank")[2].splitlines()]
     assert [row[1] for row in rows if row[:1] in (["1"], ["2"])] == [str(entry["number"]) for entry in ranking]
 
 
@@ -68,16 +69,30 @@ def test_options_given_in_the_recipe_and_on_the_command_line_are_fixed(finished)
         assert yaml.safe_load((out / "best.yaml").read_text())[name] == value
 
 
-def test_best_yaml_is_a_recipe_that_trains_to_the_same_score(finished, data, tmp_path):
+def test_a_trials_recipe_alone_gives_its_score_bit_for_bit(finished, tmp_path):
     _, out, _ = finished
-    assert (
-        not {"data", "run", "out", "overwrite", "evaluate_on"} & yaml.safe_load((out / "best.yaml").read_text()).keys()
-    )
-    command = [sys.executable, train.__file__, "--config", str(out / "best.yaml"), "--data", data]
-    subprocess.run([*command, "--run", str(tmp_path / "run")], check=True, capture_output=True)
     best = json.loads((out / "ranking.json").read_text())["ranking"][0]
-    assert json.loads((tmp_path / "run" / "metrics.jsonl").read_text())["val_loss"] == best["val_loss"]
-    assert json.loads((tmp_path / "run" / "evaluation.json").read_text())["split"] == "test"
+    recipe = out / "trials" / f"{best['number']:02}" / "recipe.yaml"
+    command = [sys.executable, train.__file__, "--config", str(recipe), "--run", str(tmp_path / "run")]
+    subprocess.run(command, check=True, capture_output=True)
+    assert json.loads((tmp_path / "run" / "metrics.jsonl").read_text())["val_loss"] == best["score"]
+
+
+def test_best_yaml_is_a_recipe_of_the_best_trial_for_any_data_and_machine(finished):
+    _, out, _ = finished
+    recipe = yaml.safe_load((out / "best.yaml").read_text())
+    best = json.loads((out / "ranking.json").read_text())["ranking"][0]
+    own = {"data", "run", "out", "overwrite", "evaluate_on", "intra_op_threads", "memory_budget", "trials", "parallel"}
+    assert not own & recipe.keys()
+    assert best["values"].items() <= recipe.items()
+    assert parse_options(["--config", str(out / "best.yaml"), "--data", "D", "--run", "R"])["training"].epochs == 1
+
+
+def test_a_search_leaves_its_report_and_its_curves(finished):
+    _, out, _ = finished
+    assert "trial" in (out / "report.html").read_text()
+    best = json.loads((out / "ranking.json").read_text())["ranking"][0]
+    assert list((out / "tensorboard" / best["label"]).glob("events*"))
 
 
 def test_the_same_command_again_reports_and_changes_nothing(finished, capsys):
@@ -103,7 +118,7 @@ def test_a_search_without_any_success_says_why_and_exits_with_2(data, tmp_path):
     options = ["--data", data, "--out", str(out), "--trials", "1", "--blocks", "6"]  # of images of 8x8
     done = subprocess.run([*TUNE, *options], capture_output=True, text=True)
     assert done.returncode == 2
-    assert "trial 1 failed: Expected feature maps of at least 2x2" in done.stdout
+    assert "trial 1 was impossible: Expected feature maps of at least 2x2" in done.stdout
     assert done.stderr == (
         "error: Expected one of 1 trials to succeed. Mend what failed, and search anew with --overwrite.\n"
     )
@@ -113,7 +128,7 @@ def test_a_search_without_any_success_says_why_and_exits_with_2(data, tmp_path):
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_search_leaves_no_process_behind(data, tmp_path, number, status):
     out = tmp_path / "out"
-    options = ["--data", data, "--out", str(out), "--trials", "2", "--epochs", "1000000"]
+    options = ["--data", data, "--out", str(out), "--trials", "2", "--epochs", "1000000", "--parallel", "1"]
     process = subprocess.Popen([*TUNE, *options], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         _wait_until((out / "trials" / "01" / "run" / "metrics.jsonl").is_file)

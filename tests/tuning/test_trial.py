@@ -1,66 +1,39 @@
-"""A trial with the real train command."""
+"""What a trial leaves."""
 
-import json
-import os
-import signal
-import sys
-from pathlib import Path
-
-import pytest
-
-from scripts import build_tfrecords
-from tuning.slots import Slot
-from tuning.supervisor import Supervisor
-from tuning.trial import end_trial, start_trial
-
-ROOT = Path(__file__).parents[2]
-TRAIN = [sys.executable, str(ROOT / "scripts" / "train.py")]
-RECIPE = {"epochs": 8, "blocks": 1, "filters": 4, "dense_layers": 0, "batch_size": 64, "seed": 5, "evaluate_on": "none"}
-ONE_CORE = Slot(number=1, options={"intra_op_threads": 1, "inter_op_threads": 1}, cores=(min(os.sched_getaffinity(0)),))
+from tuning.trial import Execution, TrialResult, execution_folder, is_trials_own, read_result, result_of, write_result
 
 
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory) -> str:
-    folder = tmp_path_factory.mktemp("data") / "digits"
-    assert build_tfrecords.main(["digits", "--out", str(folder), "--quiet"]) == 0
-    return str(folder)
+def test_a_result_comes_back_from_its_folder_as_it_was(tmp_path):
+    executions = [Execution(seed=0, score=0.5, epoch=3, metrics={"val_loss": 0.5}), Execution(seed=1, score=0.7)]
+    result = result_of(7, {"units": [256], "rate": 0.1}, "256-units", executions, epochs=9, parent=2)
+    assert read_result(tmp_path) is None
+    write_result(tmp_path, result)
+    assert read_result(tmp_path) == result
 
 
-def trial_of(folder: Path, recipe: dict, slot: Slot, *, kill_after_epoch: int | None = None):
-    """The result of a trial; None where it was killed."""
-    with Supervisor([slot]) as supervisor:
-        start_trial(supervisor, slot, folder, 1, recipe, TRAIN)
-        while (ended := supervisor.wait(timeout=0.02)) is None:
-            checkpoints = sorted((folder / "run" / "checkpoints").glob("[!.]*"))
-            if kill_after_epoch is not None and len(checkpoints) >= kill_after_epoch:
-                own = [pid for pid in children(os.getpid()) for pid in children(pid)]
-                os.kill(own[0], signal.SIGKILL)
-    if kill_after_epoch is not None:
-        assert ended.reason == "ended by SIGKILL"
-        return None
-    assert ended.reason == "", (folder / "log.txt").read_text()
-    return end_trial(folder, {}, ended)
+def test_a_trials_score_is_its_executions_mean_with_their_deviation():
+    result = result_of(1, {}, "", [Execution(seed=0, score=1.0), Execution(seed=1, score=3.0)])
+    assert (result.score, result.deviation, result.state) == (2.0, 2**0.5, "done")
+    assert result_of(1, {}, "", [Execution(seed=0, score=1.0)]).deviation is None
 
 
-def children(pid: int) -> list[int]:
-    return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def test_a_trial_fails_with_any_of_its_executions():
+    failed = Execution(seed=1, reason="ended by SIGSEGV")
+    result = result_of(1, {}, "", [Execution(seed=0, score=1.0), failed])
+    assert (result.state, result.score, result.reason) == ("failed", None, "ended by SIGSEGV")
 
 
-@pytest.mark.slow
-def test_a_trial_that_was_killed_goes_on_and_has_the_bits_of_one_that_was_not(tmp_path, digits):
-    recipe = {**RECIPE, "data": digits}
-    whole = trial_of(tmp_path / "whole", recipe, ONE_CORE)
-    trial_of(tmp_path / "killed", recipe, ONE_CORE, kill_after_epoch=1)
-    done = (tmp_path / "killed" / "run" / "metrics.jsonl").read_text().count("\n")
-    assert 1 <= done < 8
-    again = trial_of(tmp_path / "killed", recipe, ONE_CORE)
-    assert again.val_loss == whole.val_loss
-    assert "going on" in (tmp_path / "killed" / "log.txt").read_text()
-    # Its recipe alone gives the same, on all cores too.
-    recorded = (tmp_path / "whole" / "recipe.yaml").read_text()
-    assert "intra_op_threads: 1" in recorded
-    alone = trial_of(tmp_path / "alone", {**recipe, **ONE_CORE.options}, Slot(number=1))
-    assert alone.val_loss == whole.val_loss
-    assert (tmp_path / "alone" / "recipe.yaml").read_text() == recorded
-    assert json.loads((tmp_path / "killed" / "result.json").read_text())["start_seconds"] > 0
-    assert whole.memory > 10**8
+def test_metrics_are_means_of_what_every_scored_execution_has():
+    executions = (
+        Execution(seed=0, score=1.0, metrics={"val_loss": 1.0, "log_loss": 9.0}),
+        Execution(seed=1, score=2.0, metrics={"val_loss": 2.0}),
+    )
+    result = TrialResult(number=1, values={}, label="", state="done", executions=executions)
+    assert result.metrics == {"val_loss": 1.5}
+
+
+def test_further_executions_have_folders_in_the_trials(tmp_path):
+    assert execution_folder(tmp_path, 1) == tmp_path
+    assert execution_folder(tmp_path, 2).parent == tmp_path
+    assert is_trials_own(execution_folder(tmp_path, 2).name)
+    assert not is_trials_own("notes.txt")

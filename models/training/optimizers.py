@@ -25,6 +25,8 @@ _CLASSES = {
     "muon": keras.optimizers.Muon,
 }
 
+_SGD_MOMENTUM = 0.9  # Keras has 0
+
 
 def build_optimizer(
     options: OptimizerOptions, batch_size: int | None = None, *, rate_factor: float = 1.0
@@ -42,7 +44,7 @@ def build_optimizer(
         "learning_rate": options.scaled_learning_rate(batch_size) * rate_factor,
         # Keras' AdamW takes no weight decay of None; 0 is none.
         "weight_decay": options.weight_decay if options.optimizer == "adamw" else options.weight_decay or None,
-        "momentum": options.momentum,
+        **_momentum(options),
         "nesterov": options.nesterov,
         "clipnorm": options.clip_norm,
         "global_clipnorm": options.clip_global_norm,
@@ -54,3 +56,12 @@ def build_optimizer(
     if options.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=_NOT_DECAYED)
     return optimizer
+
+
+def _momentum(options: OptimizerOptions) -> dict[str, float]:
+    """Where nobody says it, Keras' own: with RMSprop none. A recipe of the tutorials, `rmsprop` with a learning rate of
+    0.001, does not learn with 0.9, by which steps grow tenfold.
+    """
+    default = _SGD_MOMENTUM if options.optimizer == "sgd" else None
+    momentum = default if options.momentum is None else options.momentum
+    return {} if momentum is None else {"momentum": momentum}

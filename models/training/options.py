@@ -86,7 +86,7 @@ class OptimizerOptions:
     scale_lr: int | None = option(
         None, "the batch size that --learning-rate is meant for: it grows in proportion to the real one (Goyal 2017)"
     )
-    momentum: float = option(0.9, "of sgd, rmsprop and muon")
+    momentum: float | None = option(None, "by default 0.9 with sgd, and as in Keras 0 with rmsprop, 0.95 with muon")
     nesterov: bool = option(False, "Nesterov's momentum, with sgd")
     weight_decay: float = option(0.0, "decoupled; of kernels only, not of biases and normalisation")
     clip_norm: float | None = option(None, "greatest norm of each gradient of the global batch")
@@ -96,7 +96,11 @@ class OptimizerOptions:
 
     def __post_init__(self) -> None:
         require(self.learning_rate > 0, "Expected --learning-rate above 0", learning_rate=self.learning_rate)
-        require(0 <= self.momentum < 1, "Expected --momentum from 0 to below 1", momentum=self.momentum)
+        require(
+            self.momentum is None or 0 <= self.momentum < 1,
+            "Expected --momentum from 0 to below 1",
+            momentum=self.momentum,
+        )
         require(self.weight_decay >= 0, "Expected --weight-decay of at least 0", weight_decay=self.weight_decay)
         require(0 <= self.ema < 1, "Expected --ema from 0 to below 1", ema=self.ema)
         require(

@@ -61,11 +61,11 @@ def trial_of(search: subprocess.Popen) -> int:
 
 
 def _start_and_kill(line: list[str], out: Path, number: int, whom) -> None:
-    """Starts a search, and kills a process when a trial has an epoch; a killed trial's search is killed later, too."""
-    metrics = out / "trials" / f"{number:02}" / "run" / "metrics.jsonl"
+    """Starts a search, and kills a process when a trial has a checkpoint; after a trial, its search, too."""
+    checkpoints = out / "trials" / f"{number:02}" / "run" / "checkpoints"
     search = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        _wait_until(lambda: metrics.is_file() and metrics.stat().st_size > 0)
+        _wait_until(lambda: list(checkpoints.glob("[!.]*")))
         victim = whom(search)
         os.kill(victim, signal.SIGKILL)
         if victim != search.pid:

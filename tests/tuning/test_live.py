@@ -5,6 +5,7 @@ import os
 from rich.console import Console
 
 from tuning.live import Follower, Overview, Standing, row, seconds_left, standing, view
+from tuning.objective import objective_of
 
 
 def metrics(*losses, first: int = 1) -> list[dict]:
@@ -17,11 +18,16 @@ def metrics(*losses, first: int = 1) -> list[dict]:
 def test_a_standing_is_the_same_whether_its_rows_come_together_or_one_by_one():
     rows = metrics(0.5, None, float("nan"), 0.25, 0.75)
     together = standing(rows, Standing())
-    assert together == Standing(epoch=5, began=0, val_loss=0.25, images_per_second=500.0)
+    assert together == Standing(epoch=5, began=0, best=0.25, images_per_second=500.0)
     alone = Standing()
     for one in rows:
         alone = standing([one], alone)
     assert alone == together
+
+
+def test_an_objective_that_is_to_grow_is_best_where_it_is_greatest():
+    rows = [{"epoch": epoch, "val_accuracy": value} for epoch, value in enumerate((0.5, 0.75, 0.25), 1)]
+    assert standing(rows, objective=objective_of("val_accuracy")).best == 0.75
 
 
 def test_the_time_left_counts_the_epochs_of_this_process():
@@ -52,20 +58,21 @@ def test_a_run_that_goes_on_is_followed_through_the_change_of_its_file(tmp_path)
         os.replace(tmp_path / "new", path)
 
     write(metrics(0.5, 0.4, 0.1))  # the last one came after the checkpoint
-    follower = Follower(path)
-    assert follower.look() == Standing(epoch=3, began=3, val_loss=0.1, images_per_second=300.0)
+    follower = Follower(tmp_path)
+    assert follower.look() == Standing(epoch=3, began=3, best=0.1, images_per_second=300.0)
     write(metrics(0.5, 0.4))
-    assert follower.look() == Standing(epoch=2, began=2, val_loss=0.4, images_per_second=200.0)
+    assert follower.look() == Standing(epoch=2, began=2, best=0.4, images_per_second=200.0)
     with path.open("a") as file:
         file.write(json.dumps(metrics(0.3, first=3)[0]) + "\n")
-    assert follower.look() == Standing(epoch=3, began=2, val_loss=0.3, images_per_second=300.0)
+    assert follower.look() == Standing(epoch=3, began=2, best=0.3, images_per_second=300.0)
+    assert follower.curve == (0.5, 0.4, 0.3)
 
 
 def test_a_fresh_run_s_epochs_are_all_its_own(tmp_path):
-    follower = Follower(tmp_path / "metrics.jsonl")
+    follower = Follower(tmp_path)
     assert follower.look() == Standing()
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(one) + "\n" for one in metrics(0.5, 0.4)))
-    assert follower.look() == Standing(epoch=2, began=0, val_loss=0.4, images_per_second=200.0)
+    assert follower.look() == Standing(epoch=2, began=0, best=0.4, images_per_second=200.0)
 
 
 def test_the_view_shows_the_running_and_sums_up_the_rest():

@@ -125,7 +125,9 @@ def test_a_search_without_any_success_says_why_and_exits_with_2(data, tmp_path):
     assert not (out / "best.yaml").exists()
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_an_interrupted_search_leaves_no_process_behind(data, tmp_path, number, status):
     out = tmp_path / "out"
     options = ["--data", data, "--out", str(out), "--trials", "2", "--epochs", "1000000", "--parallel", "1"]

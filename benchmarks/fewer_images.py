@@ -1,18 +1,14 @@
 """A small data set out of a large one, for what trains many times: as arrays and as a dataset folder."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from commands import run
 
 from pipelines.manifest import read_manifest
 from pipelines.records import parse
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def fewer_images(data: Path, folder: Path, counts: Mapping[str, int]) -> tuple[Path, Path]:
@@ -37,7 +33,5 @@ def fewer_images(data: Path, folder: Path, counts: Mapping[str, int]) -> tuple[P
     folder.mkdir(parents=True)
     file, made = folder / "images.npz", folder / "data"
     np.savez(file, **arrays)
-    command = [sys.executable, str(ROOT / "scripts/build_tfrecords.py"), str(file), "--out", str(made), "--quiet"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    run("scripts/build_tfrecords.py", file, "--out", made, "--quiet")
     return file, made

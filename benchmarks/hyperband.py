@@ -14,8 +14,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -23,7 +21,8 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from fewer_images import ROOT, fewer_images
+from commands import run
+from fewer_images import fewer_images
 
 SEARCHED = {
     "blocks": {"choice": [1, 2, 3]},
@@ -91,9 +90,9 @@ def _trials(out: Path) -> list[dict[str, Any]]:
 def _found(out: Path, data: Path, search: list[Any], max_epochs: int) -> tuple[float, ...]:
     """The best trial's validation accuracy, and the test accuracy of its recipe, trained again."""
     started = time.perf_counter()
-    _run("scripts/tune.py", "--out", out, *search)
+    run("scripts/tune.py", "--out", out, *search)
     seconds, trials = time.perf_counter() - started, _trials(out)
-    _run("scripts/train.py", "--data", data, "--config", out / "best.yaml", "--run", out / "../best" / out.name)
+    run("scripts/train.py", "--data", data, "--config", out / "best.yaml", "--run", out / "../best" / out.name)
     test = json.loads((out.parent / "best" / out.name / "evaluation.json").read_text())["accuracy"]
     best, failures = trials[0], sum(trial["score"] is None for trial in trials)
     epochs = f"{epochs_of(trials, max_epochs)} epochs in {seconds:.0f} s"
@@ -119,15 +118,6 @@ def _print(found: dict[str, list[tuple[float, ...]]]) -> None:
 
 def _deviation(values: list[float]) -> float:
     return statistics.stdev(values) if len(values) > 1 else 0.0
-
-
-def _run(*command: object) -> None:
-    arguments, environment = [sys.executable, *map(str, command)], {**os.environ, "PYTHONPATH": str(ROOT)}
-    ended = subprocess.run(
-        arguments, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    if ended.returncode:
-        raise SystemExit(f"{' '.join(arguments)} failed:\n{ended.stdout}")
 
 
 if __name__ == "__main__":

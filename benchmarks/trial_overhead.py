@@ -15,16 +15,14 @@ import itertools
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from commands import run
 
-ROOT = Path(__file__).resolve().parents[1]
 IMAGES, BATCH, SIZE, CLASSES = 640, 64, 28, 2
 CNN = {"blocks": 2, "filters": 8, "batch_norm": True}
 PARTS = ("to_first_step", "after_last_step", "idle_before")
@@ -105,7 +103,7 @@ def _make_data(folder: Path) -> None:
     images = {f"x_{split}": rng.integers(0, 256, (IMAGES, SIZE, SIZE), np.uint8) for split in ("train", "validation")}
     labels = {f"y_{split}": np.arange(IMAGES) % CLASSES for split in ("train", "validation")}
     np.savez(folder / "images.npz", **images, **labels)
-    _run("scripts/build_tfrecords.py", folder / "images.npz", "--out", folder / "data", "--quiet")
+    run("scripts/build_tfrecords.py", folder / "images.npz", "--out", folder / "data", "--quiet")
     searched = {"learning_rate": {"float": [1e-4, 1e-2], "log": True}}
     (folder / "recipe.yaml").write_text(json.dumps({**CNN, **searched, "batch_size": BATCH, "epochs": 1}))  # YAML, too
 
@@ -113,7 +111,7 @@ def _make_data(folder: Path) -> None:
 def _search(folder: Path, out: Path, options: argparse.Namespace) -> Path:
     budget = ("--trials", options.trials, "--parallel", options.parallel, "--bind-cores")
     places = ("--data", folder / "data", "--out", out, "--config", folder / "recipe.yaml")
-    _run("scripts/tune.py", *places, *budget)
+    run("scripts/tune.py", *places, *budget)
     return out
 
 
@@ -126,18 +124,8 @@ def _scripts(cores: list[int], each: int) -> list[float]:
 
 def _script(core: int) -> float:
     started = time.perf_counter()
-    _run("-c", PEER, core)
+    run("-c", PEER, core)
     return time.perf_counter() - started
-
-
-def _run(*command: object) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    arguments = [sys.executable, *map(str, command)]
-    ended = subprocess.run(
-        arguments, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    if ended.returncode:
-        raise SystemExit(f"{' '.join(arguments)} failed:\n{ended.stdout}")
 
 
 if __name__ == "__main__":

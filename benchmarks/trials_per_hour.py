@@ -16,7 +16,6 @@ import json
 import os
 import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,7 +26,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-from fewer_images import ROOT, fewer_images
+from commands import run
+from fewer_images import fewer_images
 
 SEARCHED = {"blocks": [2, 3], "filters": [16, 32], "dense_layers": [0, 1]}  # the last fastest, in both grids
 FIXED = {"kernel_size": 3, "dense_units": 64, "optimizer": "adam", "learning_rate": 1e-3, "batch_size": 64}
@@ -92,19 +92,13 @@ def _timed(name: str, settings: dict[str, Any], folder: Path) -> tuple[float, fl
     if name == OURS:
         parallel = ["--algorithm", "grid", "--trials", str(settings["trials"]), "--parallel", str(settings["cores"])]
         places = ["--data", settings["data"], "--out", str(folder), "--config", str(folder.parent / "recipe.yaml")]
-        command = [str(ROOT / "scripts/tune.py"), *places, *parallel]
-        environment |= {"PYTHONPATH": str(ROOT)}
+        command = ["scripts/tune.py", *places, *parallel]
     else:
-        command = [str(ROOT / "benchmarks/keras_tuner_search.py"), str(folder.parent / "settings.json"), str(folder)]
+        command = ["benchmarks/keras_tuner_search.py", str(folder.parent / "settings.json"), str(folder)]
         environment |= {"TF_ENABLE_ONEDNN_OPTS": "1"} if name.endswith("oneDNN") else {}
     started, before = time.perf_counter(), _children_seconds()
-    ended = subprocess.run(
-        [sys.executable, *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    taken = time.perf_counter() - started, _children_seconds() - before
-    if ended.returncode:
-        raise SystemExit(f"{name} failed:\n{ended.stdout}")
-    return taken
+    run(*command, environment=environment)
+    return time.perf_counter() - started, _children_seconds() - before
 
 
 def _children_seconds() -> float:

@@ -8,18 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from base import files
-from base.options import read_yaml, to_yaml
+from base.options import read_yaml
 from tuning.final_plan import SPLIT, FinalRun
 from tuning.live import Follower, Overview, row, seconds_left
 from tuning.objective import EVALUATION, Objective, objective_of
 from tuning.objective import SPLIT as VALIDATION
 from tuning.slots import Slot
-from tuning.supervisor import Ended, Supervisor
-from tuning.trial import LOG, RECIPE
+from tuning.supervisor import TRIES_AFTER_KILLS, Ended, Supervisor
+from tuning.trial import LOG, RECIPE, write_recipe
 
 LOOK_SECONDS = 1.0
-TRIES_AFTER_KILLS = 2  # as a trial has them
 _MODEL = "model.keras"  # written last: where it stands, a run is finished
 _JUDGED = f"evaluation-{VALIDATION}.json"  # of evaluate.py
 
@@ -103,7 +101,7 @@ class FinalTraining:
                     number, run = waiting.popleft()
                     left = self._left(run)
                     if left:
-                        self._write_recipe(run, supervisor.free[0])
+                        write_recipe(run.folder / RECIPE, run.recipe, supervisor.free[0])
                         self._start(supervisor, number, run, left)
                     else:
                         yield self._end(run, None)
@@ -123,14 +121,6 @@ class FinalTraining:
             left.append([*self._evaluate, str(run.run), "--split", VALIDATION, "--overwrite"])
         return left
 
-    def _write_recipe(self, run: FinalRun, slot: Slot) -> None:
-        """What the training is told; one that goes on keeps its thread counts, so that it comes to the same bits."""
-        recipe = run.folder / RECIPE
-        earlier = read_yaml(recipe) if recipe.is_file() else {}
-        given = {name: earlier.get(name, value) for name, value in slot.options.items()}
-        run.folder.mkdir(parents=True, exist_ok=True)
-        files.write_text(recipe, to_yaml({**run.recipe, **given}))
-
     def _start(
         self,
         supervisor: Supervisor,
@@ -149,7 +139,7 @@ class FinalTraining:
 
     def _collect(self, supervisor: Supervisor, ended: Ended) -> Iterator[tuple[FinalRun, FinalScore]]:
         active = self._active.pop(ended.number)
-        if (ended.starts_again or ended.was_told_by_others) and active.tries < TRIES_AFTER_KILLS:
+        if ended.goes_on and active.tries < TRIES_AFTER_KILLS:
             self._start(supervisor, ended.number, active.run, active.left, tries=active.tries + 1)
         elif ended.exit_code == 0 and len(active.left) > 1:
             self._start(supervisor, ended.number, active.run, active.left[1:], seconds=ended.seconds)

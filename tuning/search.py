@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from base import files
-from base.options import read_yaml, to_yaml
+from base.options import read_yaml
 from tuning.hours import Hours
 from tuning.journal import Journal
 from tuning.live import Follower, Overview, row, seconds_left
@@ -20,7 +19,7 @@ from tuning.proposal import Proposal
 from tuning.search_directory import SearchDirectory
 from tuning.slots import Slot
 from tuning.space_label import label
-from tuning.supervisor import Ended, Supervisor
+from tuning.supervisor import TRIES_AFTER_KILLS, Ended, Supervisor
 from tuning.trial import (
     LOG,
     RECIPE,
@@ -30,13 +29,12 @@ from tuning.trial import (
     execution_folder,
     read_result,
     result_of,
+    write_recipe,
     write_result,
 )
 
 CLOCK = "clock.json"  # in a run's folder: when its last process made its first step, and its last
 LOOK_SECONDS = 1.0
-# A trial whose process was ended from outside, and not for want of memory, goes on from its checkpoint so often.
-TRIES_AFTER_KILLS = 2
 STOPPED = "not worth going on: worse than the median of the others at this epoch"
 
 
@@ -157,10 +155,9 @@ class Search:
         """Starts the trial's next execution, or the same one again."""
         number = len(active.executions) + 1
         folder = execution_folder(active.folder, number)
-        folder.mkdir(parents=True, exist_ok=True)
         parent = active.proposal.parent and execution_folder(self._directory.trial(active.proposal.parent), number)
         recipe = self._plan.recipe(active.proposal, number, str((parent / RUN).resolve()) if parent else None)
-        files.write_text(folder / RECIPE, to_yaml({**recipe, **_shares(active.slot, folder / RECIPE)}))
+        write_recipe(folder / RECIPE, recipe, active.slot)
         active.follower = Follower(folder / RUN, self._plan.objective)
         active.began = time.monotonic()
         emptied = self._emptied.get(active.slot.number)
@@ -172,7 +169,7 @@ class Search:
         """What follows from the end of a trial's process."""
         active = self._active[ended.number]
         self._emptied[active.slot.number] = time.monotonic()
-        if (ended.starts_again or ended.was_told_by_others) and active.tries < TRIES_AFTER_KILLS:
+        if ended.goes_on and active.tries < TRIES_AFTER_KILLS:
             active.tries += 1
             self._start(supervisor, active)
             return
@@ -265,12 +262,6 @@ class Search:
             seconds_left=left,
             objective=self._plan.objective.name,
         )
-
-
-def _shares(slot: Slot, recipe: Path) -> Mapping[str, Any]:
-    """The slot's options; those of an earlier process of the same run, so that it goes on to the same bits."""
-    earlier = read_yaml(recipe) if recipe.is_file() else {}
-    return {name: earlier.get(name, value) for name, value in slot.options.items()}
 
 
 def _clock(run: Path, began: float) -> dict[str, float]:

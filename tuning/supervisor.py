@@ -26,6 +26,7 @@ from tuning.reasons import OUT_OF_MEMORY, memory_kills, reason_of
 from tuning.slots import Slot
 
 SECONDS_TO_SAVE = 30.0
+TRIES_AFTER_KILLS = 2  # how often a command is started again that was ended from outside
 _SLACK = 5.0  # seconds a guardian takes at most to kill what would not end
 
 
@@ -44,15 +45,12 @@ class Ended:
     memory: int | None  # bytes, the most that it held resident; None: not known
 
     @property
-    def starts_again(self) -> bool:
-        """Whether the same command again goes on: nothing was wrong with it."""
-        return self.exit_code == START_AGAIN
-
-    @property
-    def was_told_by_others(self) -> bool:
-        """Whether a signal that was not ours ended it, and not the system for want of memory: it can go on."""
+    def goes_on(self) -> bool:
+        """Whether the same command again goes on, since nothing was wrong with it: it asked for that, or a signal ended
+        it that was not ours, and not the system's for want of memory.
+        """
         told = self.exit_code in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, INTERRUPTED, TERMINATED)
-        return told and not self.stopped and OUT_OF_MEMORY not in self.reason
+        return self.exit_code == START_AGAIN or (told and not self.stopped and OUT_OF_MEMORY not in self.reason)
 
 
 @dataclasses.dataclass(kw_only=True)

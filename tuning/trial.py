@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from base import files
+from base.options import read_yaml, to_yaml
+from tuning.slots import Slot
 
 RECIPE, RUN, LOG, RESULT = "recipe.yaml", "run", "log.txt", "result.json"
 _RUN_LOCK = f".{RUN}.lock"  # of the train command; one that was killed leaves it
@@ -132,6 +134,23 @@ def execution_folder(trial: Path, execution: int) -> Path:
         execution: From 1.
     """
     return trial if execution == 1 else trial / f"execution-{execution}"
+
+
+def write_recipe(path: Path, recipe: Mapping[str, Any], slot: Slot) -> None:
+    """Writes what a training is told.
+
+    Where a process of it has been there before, it keeps that one's thread counts, whatever slot it has now: so it
+    comes to the same bits.
+
+    Args:
+        path: Of the recipe.
+        recipe: All options but the slot's.
+        slot: Where it runs.
+    """
+    earlier = read_yaml(path) if path.is_file() else {}
+    shares = {name: earlier.get(name, value) for name, value in slot.options.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write_text(path, to_yaml({**recipe, **shares}))
 
 
 def is_trials_own(name: str) -> bool:

@@ -140,7 +140,7 @@ def ended(folder: Path, command: list[str], log: Path | None = None) -> Ended:
 def test_an_end_has_its_exit_code_and_reason(tmp_path, text, exit_code, reason):
     end = ended(tmp_path, [*PYTHON, text])
     assert (end.number, end.exit_code, end.reason, end.stopped) == (7, exit_code, reason, False)
-    assert end.starts_again == (exit_code == 75)
+    assert end.goes_on == (exit_code in (75, -9))
 
 
 def test_a_command_that_is_not_there_is_a_reason_too(tmp_path):

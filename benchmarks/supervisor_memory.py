@@ -56,15 +56,15 @@ def main() -> None:
 def _search(options: argparse.Namespace) -> None:
     """Searches, and prints trials, each with bytes and objects."""
     from tuning.hours import Hours
-    from tuning.journal import Journal
-    from tuning.oracle import Oracle
-    from tuning.oracle_options import OracleOptions
-    from tuning.parameters import Float
+    from tuning.oracles.journal import Journal
+    from tuning.oracles.options import OracleOptions
+    from tuning.oracles.oracle import Oracle
     from tuning.plan import SearchPlan
+    from tuning.processes.slots import Slot
     from tuning.search import Search
     from tuning.search_directory import SearchDirectory
-    from tuning.slots import Slot
-    from tuning.space import space_of
+    from tuning.space.parameters import Float
+    from tuning.space.space import space_of
 
     space = space_of([Float(name=name, low=0.0, high=1.0) for name in SPACE])
     oracle = OracleOptions(algorithm=options.contestant, trials=options.trials)

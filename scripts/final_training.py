@@ -15,15 +15,15 @@ from base.options import read_yaml
 from pipelines.manifest import read_manifest
 from scripts import evaluate
 from scripts.searching import TRAIN, slots_for
-from tuning.final_options import FinalOptions
-from tuning.final_plan import FinalRun, final_runs, require_same, require_trainable
-from tuning.final_report import final_failures, final_report, final_table
-from tuning.final_training import FinalTraining
+from tuning.final.options import FinalOptions
+from tuning.final.plan import FinalRun, final_runs, require_same, require_trainable
+from tuning.final.report import final_failures, final_report, final_table
+from tuning.final.training import FinalTraining
 from tuning.live import Overview, view
 from tuning.plan import SearchPlan
+from tuning.processes.slots import Slot
 from tuning.ranking import ranked
 from tuning.search_directory import SearchDirectory
-from tuning.slots import Slot
 from tuning.trial import RECIPE, TrialResult
 
 EVALUATE = (sys.executable, evaluate.__file__, "--no-grad-cam")

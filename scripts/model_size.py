@@ -27,7 +27,7 @@ from pipelines.parts import Parts
 from scripts.assembly import Setting, fitted_standardisation, setting_of
 from scripts.building import build_model, built, freeze
 from scripts.train_options import options_of
-from tuning.sizes import Size
+from tuning.sizes.check import Size
 
 
 def size_of(recipe: Mapping[str, Any], capability: tuple[int, int] | None = None) -> Size:

@@ -9,7 +9,7 @@ from base.options import to_dict
 from pipelines.input_options import resolve
 from pipelines.manifest import read_manifest
 from scripts.search_space import search_space
-from tuning.oracle_options import OracleOptions
+from tuning.oracles.options import OracleOptions
 from tuning.plan import SearchPlan
 from tuning.search_options import SearchOptions
 

@@ -6,11 +6,11 @@ from typing import Any
 from base.options import given, read_recipes, to_dict
 from pipelines.augment.generator_options import joined_policy
 from scripts import train_options
-from tuning.parameters import Space
-from tuning.ready_spaces import ready_space
-from tuning.space import joined, narrowed, searched, space_of
-from tuning.space_check import require_buildable
-from tuning.space_recipe import is_searched, read_parameters
+from tuning.space.check import require_buildable
+from tuning.space.parameters import Space
+from tuning.space.ready import ready_space
+from tuning.space.recipe import is_searched, read_parameters
+from tuning.space.space import joined, narrowed, searched, space_of
 
 # What the run itself is told, as its folder, is the same in every trial.
 SEARCHABLE = {title: group for title, group in train_options.GROUPS.items() if title != "run"}

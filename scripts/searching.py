@@ -13,13 +13,13 @@ from scripts import train
 from scripts.size_check import limits_of, size_check
 from tuning.hours import Hours
 from tuning.live import Overview, view
-from tuning.machine import find_machine
 from tuning.plan import SearchPlan
+from tuning.processes.machine import find_machine
+from tuning.processes.slots import Slot, slots
 from tuning.ranking import line, write_ranking
 from tuning.search_directory import SearchDirectory
 from tuning.search_options import ParallelOptions, SearchOptions
-from tuning.slots import Slot, slots
-from tuning.space import describe
+from tuning.space.space import describe
 
 TRAIN = (sys.executable, train.__file__)
 
@@ -70,11 +70,11 @@ def search_in(
         console.status("KerasTuner is loading") as status,
     ):
         # Brings TensorFlow, which takes seconds: refusals and --help come before it.
-        from tuning.journal import Journal
-        from tuning.oracle import Oracle
+        from tuning.oracles.journal import Journal
+        from tuning.oracles.oracle import Oracle
+        from tuning.report.report import LiveReport, write_report
+        from tuning.report.tensorboard import write_trial
         from tuning.search import Search
-        from tuning.search_report import LiveReport, write_report
-        from tuning.tensorboard import write_trial
 
         described = [slot.describe() for slot in places]
         report = LiveReport(directory, plan, described)

@@ -14,15 +14,15 @@ from rich.console import Console
 from base import files, native_log
 from base.errors import require
 from scripts.searching import TRAIN
-from tuning.cluster_options import LOOPBACK, Address, ClusterOptions, address_of
+from tuning.cluster.options import LOOPBACK, Address, ClusterOptions, address_of
 from tuning.hours import Hours
 from tuning.live import Overview, view
 from tuning.plan import SearchPlan
+from tuning.processes.slots import Slot
 from tuning.ranking import line, ranked, write_ranking
 from tuning.search_directory import SearchDirectory
 from tuning.search_options import SearchOptions
-from tuning.slots import Slot
-from tuning.space import describe
+from tuning.space.space import describe
 
 _BETWEEN_KNOCKS = 0.5  # seconds
 
@@ -52,10 +52,10 @@ def serve_in(
     address = address_of(machines.chief, "--chief", host=LOOPBACK)
     console.print("searched", *describe(plan.space), sep="\n  ")
     with console.status("KerasTuner is loading") as status:
-        from tuning.chief import Chief
-        from tuning.chief_server import ChiefServer
-        from tuning.journal import Journal
-        from tuning.oracle import Oracle
+        from tuning.cluster.chief import Chief
+        from tuning.cluster.server import ChiefServer
+        from tuning.oracles.journal import Journal
+        from tuning.oracles.oracle import Oracle
 
         chief = Chief(
             plan,
@@ -85,7 +85,7 @@ def serve_in(
             )
             sys.stdout.flush()
             server.serve(show)
-    from tuning.search_report import write_report
+    from tuning.report.report import write_report
 
     write_report(directory, plan, ["on the workers"])
     results = directory.results()
@@ -121,8 +121,8 @@ def work(
     require_listening(address, machines.silent_seconds)
     with native_log.captured() as log:
         with console.status("KerasTuner is loading"):
-            from tuning.chief_client import ChiefClient, require_same
-            from tuning.worker import RemoteJournal
+            from tuning.cluster.client import ChiefClient, require_same
+            from tuning.cluster.worker import RemoteJournal
 
             chief = ChiefClient(address)
             about = chief.about(machines.silent_seconds)

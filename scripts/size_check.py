@@ -8,11 +8,11 @@ from base.errors import InputError, input_error
 from pipelines.budget import available_memory, parse_bytes
 from scripts import train_options
 from scripts.trial_sizes import COMMAND
-from tuning.gpus import Gpu, least_of
-from tuning.size_options import SizeOptions
-from tuning.size_process import SizeProcess
-from tuning.sizes import Limits, SizeCheck
-from tuning.slots import Slot
+from tuning.processes.gpus import Gpu, least_of
+from tuning.processes.slots import Slot
+from tuning.sizes.check import Limits, SizeCheck
+from tuning.sizes.options import SizeOptions
+from tuning.sizes.process import SizeProcess
 
 # Whole groups of options that change nothing about a trial's size, and some of others.
 _GROUPS = ("reading", "data service", "loss", "schedule", "checkpoints")

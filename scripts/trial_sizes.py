@@ -1,4 +1,4 @@
-"""Answers `tuning.size_process`: sizes of trials, in a process of its own. Free of TensorFlow until it is tied."""
+"""Answers `tuning.sizes.process`: sizes of trials, in a process of its own. Free of TensorFlow until it is tied."""
 
 import ctypes
 import json

@@ -16,15 +16,15 @@ from scripts.final_training import require_final, train_best
 from scripts.search_plan import search_plan
 from scripts.searching import search_in, slots_for
 from scripts.searching_together import serve_in, work
-from tuning.cluster_options import ClusterOptions
-from tuning.final_options import FinalOptions
-from tuning.oracle_options import OracleOptions
+from tuning.cluster.options import ClusterOptions
+from tuning.final.options import FinalOptions
+from tuning.oracles.options import OracleOptions
 from tuning.plan import SearchPlan
 from tuning.ranking import failures, ranked, ranking_table
 from tuning.search_directory import SearchDirectory
 from tuning.search_options import ParallelOptions, SearchOptions
-from tuning.size_options import SizeOptions
-from tuning.space_recipe import is_searched
+from tuning.sizes.options import SizeOptions
+from tuning.space.recipe import is_searched
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuning.objective import SPLIT, Objective, objective_of
-from tuning.oracle_options import OracleOptions
-from tuning.parameters import Space
-from tuning.proposal import Proposal
-from tuning.space import combinations, describe, searched, settings
+from tuning.oracles.options import OracleOptions
+from tuning.oracles.proposal import Proposal
+from tuning.space.parameters import Space
+from tuning.space.space import combinations, describe, searched, settings
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -11,15 +11,15 @@ from typing import Any
 
 from base.options import read_yaml
 from tuning.hours import Hours
-from tuning.journal import Journal
 from tuning.live import Follower, Overview, row, seconds_left
 from tuning.median_rule import is_hopeless
+from tuning.oracles.journal import Journal
+from tuning.oracles.proposal import Proposal
 from tuning.plan import SearchPlan
-from tuning.proposal import Proposal
+from tuning.processes.slots import Slot
+from tuning.processes.supervisor import TRIES_AFTER_KILLS, Ended, Supervisor
 from tuning.search_directory import SearchDirectory
-from tuning.slots import Slot
-from tuning.space_label import label
-from tuning.supervisor import TRIES_AFTER_KILLS, Ended, Supervisor
+from tuning.space.label import label
 from tuning.trial import (
     LOG,
     RECIPE,

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from base import files
 from base.options import read_yaml, to_yaml
-from tuning.slots import Slot
+from tuning.processes.slots import Slot
 
 RECIPE, RUN, LOG, RESULT = "recipe.yaml", "run", "log.txt", "result.json"
 _RUN_LOCK = f".{RUN}.lock"  # of the train command; one that was killed leaves it

@@ -22,7 +22,7 @@ from scripts.building import build_model, freeze
 from scripts.model_size import forget_models, size_of
 from scripts.train_options import options_of, parse_options
 from scripts.trial_sizes import COMMAND
-from tuning.size_process import SizeProcess
+from tuning.sizes.process import SizeProcess
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_the_process_answers_what_the_function_says_whatever_a_model_prints(reci
 
 def test_the_process_dies_with_its_parent(tmp_path):
     code = (
-        "import time; from scripts.trial_sizes import COMMAND; from tuning.size_process import SizeProcess\n"
+        "import time; from scripts.trial_sizes import COMMAND; from tuning.sizes.process import SizeProcess\n"
         "process = SizeProcess([*COMMAND, ''], print); process.start()\n"
         "print(process._process.pid, flush=True); time.sleep(1000)"
     )

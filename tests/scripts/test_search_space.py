@@ -3,8 +3,8 @@ import pytest
 from base.errors import InputError
 from base.options import parse
 from scripts.search_space import SEARCHABLE, search_space
-from tuning.space import describe
-from tuning.space_recipe import is_searched
+from tuning.space.recipe import is_searched
+from tuning.space.space import describe
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from base.errors import InputError
 from pipelines.budget import available_memory
 from scripts import train_options
 from scripts.size_check import UNIMPORTANT, limits_of
-from tuning.size_options import SizeOptions
-from tuning.slots import Slot
+from tuning.processes.slots import Slot
+from tuning.sizes.options import SizeOptions
 
 CPUS = (Slot(number=1), Slot(number=2))
 

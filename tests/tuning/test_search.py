@@ -13,15 +13,15 @@ import yaml
 
 from base.errors import InputError
 from tuning.hours import Hours
-from tuning.journal import Journal
-from tuning.oracle import Oracle
-from tuning.oracle_options import OracleOptions
-from tuning.parameters import Choice
+from tuning.oracles.journal import Journal
+from tuning.oracles.options import OracleOptions
+from tuning.oracles.oracle import Oracle
 from tuning.plan import SearchPlan
+from tuning.processes.slots import Slot
 from tuning.ranking import ranked, write_ranking
 from tuning.search import Search
 from tuning.search_directory import SearchDirectory
-from tuning.slots import Slot
+from tuning.space.parameters import Choice
 
 BUDGET = {"trials": 6}
 

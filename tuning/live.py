@@ -12,6 +12,8 @@ from rich.text import Text
 
 from tuning.metrics import METRICS, new_rows
 from tuning.objective import Objective, objective_of
+from tuning.plan import SearchPlan
+from tuning.trial import TrialResult
 
 VAL_LOSS = objective_of("val_loss")
 
@@ -127,6 +129,34 @@ def seconds_left(rows: Sequence[Row], *, waiting: int, mean_seconds: float | Non
         place = min(range(len(places)), key=places.__getitem__)
         places[place] += mean_seconds
     return max(places, default=0.0)
+
+
+def overview_of(rows: Sequence[Row], results: Sequence[TrialResult], plan: SearchPlan, *, slots: int) -> Overview:
+    """A search that goes on, as it is shown.
+
+    Args:
+        rows: Of the trials that run.
+        results: Of those that have ended.
+        plan: Of the search.
+        slots: Trials at the same time.
+    """
+    scored = [result for result in results if result.score is not None]
+    best = min(scored, key=lambda result: plan.objective.sign * result.score, default=None)
+    trained = [result.seconds for result in results if result.executions]
+    left = None
+    if plan.trials is not None:
+        waiting = max(0, plan.trials - len(results) - len(rows))
+        mean = sum(trained) / len(trained) if trained else None
+        left = seconds_left(rows, waiting=waiting, mean_seconds=mean, slots=slots)
+    return Overview(
+        rows=tuple(rows),
+        done=len(scored),
+        failed=len(results) - len(scored),
+        trials=plan.trials,
+        best=None if best is None else (best.number, best.score),
+        seconds_left=left,
+        objective=plan.objective.name,
+    )
 
 
 def view(overview: Overview) -> Group:

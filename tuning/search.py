@@ -2,16 +2,14 @@
 
 import collections
 import dataclasses
-import json
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from base.options import read_yaml
+from tuning.executions import execution_of
 from tuning.hours import Hours
-from tuning.live import Follower, Overview, row, seconds_left
+from tuning.live import Follower, Overview, overview_of, row
 from tuning.median_rule import is_hopeless
 from tuning.oracles.journal import Journal
 from tuning.oracles.proposal import Proposal
@@ -33,7 +31,6 @@ from tuning.trial import (
     write_result,
 )
 
-CLOCK = "clock.json"  # in a run's folder: when its last process made its first step, and its last
 LOOK_SECONDS = 1.0
 STOPPED = "not worth going on: worse than the median of the others at this epoch"
 
@@ -50,6 +47,7 @@ class _Active:
     began: float = 0.0  # when its process was asked for
     idle: float | None = None  # seconds that the slot had been empty then
     tries: int = 0
+    seconds: float = 0.0  # that the execution's processes have been there
     executions: list[Execution] = dataclasses.field(default_factory=list)
 
 
@@ -169,14 +167,23 @@ class Search:
         """What follows from the end of a trial's process."""
         active = self._active[ended.number]
         self._emptied[active.slot.number] = time.monotonic()
+        active.seconds += ended.seconds
         if ended.goes_on and active.tries < TRIES_AFTER_KILLS:
             active.tries += 1
             self._start(supervisor, active)
             return
-        execution = self._execution(active, ended)
+        execution = execution_of(
+            self._plan,
+            execution_folder(active.folder, len(active.executions) + 1),
+            ended,
+            active.slot,
+            seconds=active.seconds,
+            began=active.began,
+            idle=active.idle,
+        )
         active.executions.append(execution)
         if execution.score is not None and not ended.stopped and len(active.executions) < self._plan.executions:
-            active.tries = 0
+            active.tries, active.seconds = 0, 0.0
             self._start(supervisor, active)
             return
         del self._active[ended.number]
@@ -191,25 +198,6 @@ class Search:
                 epochs=proposal.epochs,
                 parent=proposal.parent,
             )
-        )
-
-    def _execution(self, active: _Active, ended: Ended) -> Execution:
-        folder = execution_folder(active.folder, len(active.executions) + 1)
-        is_judged = ended.exit_code == 0 or ended.stopped
-        judged = self._plan.objective.judge(folder / RUN, last=self._plan.judges_last) if is_judged else None
-        clock = _clock(folder / RUN, active.began)
-        return Execution(
-            seed=read_yaml(folder / RECIPE)["seed"],
-            score=judged.score if judged else None,
-            epoch=judged.epoch if judged else None,
-            metrics=judged.metrics if judged else {},
-            slot=active.slot.number,
-            seconds=round(ended.seconds, 3),
-            to_first_step=clock.get("first_step") and round(clock["first_step"] - active.began, 3),
-            after_last_step=clock.get("last_step") and round(time.monotonic() - clock["last_step"], 3),
-            idle_before=None if active.idle is None else round(active.idle, 3),
-            memory=ended.memory,
-            reason=ended.reason or ("" if judged else f"no finite {self._plan.objective.name}"),
         )
 
     def _end(self, result: TrialResult) -> TrialResult:
@@ -231,7 +219,7 @@ class Search:
             rows.append(row(number, active.slot.number, now, epochs=active.epochs, seconds=seconds))
             if self._stop_hopeless and not active.executions and self._is_hopeless(number):
                 supervisor.stop(number, STOPPED)
-        self._watch(self._overview(tuple(rows)))
+        self._watch(overview_of(rows, self._results, self._plan, slots=len(self._slots)))
 
     def _is_hopeless(self, number: int) -> bool:
         return is_hopeless(
@@ -243,31 +231,3 @@ class Search:
 
     def _curve(self, number: int) -> tuple[float, ...]:
         return Follower(self._directory.trial(number) / RUN, self._plan.objective).curve
-
-    def _overview(self, rows: tuple[Any, ...]) -> Overview:
-        scored = [result for result in self._results if result.score is not None]
-        best = min(scored, key=lambda result: self._plan.objective.sign * result.score, default=None)
-        trials, trained = self._plan.trials, [result.seconds for result in self._results if result.executions]
-        mean = sum(trained) / len(trained) if trained else None
-        left = None
-        if trials is not None:
-            waiting = max(0, trials - len(self._results) - len(rows))
-            left = seconds_left(rows, waiting=waiting, mean_seconds=mean, slots=len(self._slots))
-        return Overview(
-            rows=rows,
-            done=len(scored),
-            failed=len(self._results) - len(scored),
-            trials=trials,
-            best=None if best is None else (best.number, best.score),
-            seconds_left=left,
-            objective=self._plan.objective.name,
-        )
-
-
-def _clock(run: Path, began: float) -> dict[str, float]:
-    """When the run's first and last steps ended, by `time.monotonic`; {} where this process made none."""
-    try:
-        clock = json.loads((run / CLOCK).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return clock if clock.get("first_step", -math.inf) >= began else {}

@@ -26,7 +26,7 @@ class Execution:
         epoch: Whose metrics these are, from 1.
         metrics: Name -> value, as `Judged` has them.
         slot: The number of the place it ran in.
-        seconds: That its last process was there.
+        seconds: That its processes were there, since the search itself was last started.
         to_first_step: Seconds from that process' being asked for to its first step's end; None: it had none.
         after_last_step: Seconds from its last step to the process' end.
         idle_before: Seconds that the slot had been empty.

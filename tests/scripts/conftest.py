@@ -26,3 +26,11 @@ def data(tmp_path_factory):
     write_photos(folder / "source")
     assert build_tfrecords.main([str(folder / "source"), "--out", str(folder / "data")]) == 0
     return folder / "data"
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory) -> str:
+    """The folder of scikit-learn's handwritten digits, 8x8 pixels, converted."""
+    folder = tmp_path_factory.mktemp("data") / "digits"
+    assert build_tfrecords.main(["digits", "--out", str(folder), "--quiet"]) == 0
+    return str(folder)

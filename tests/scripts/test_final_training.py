@@ -5,31 +5,25 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import yaml
 
-from scripts import build_tfrecords, tune
+from scripts import tune
+from tests.processes import wait_until
 
 TUNE = [sys.executable, tune.__file__]
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory) -> str:
-    folder = tmp_path_factory.mktemp("data") / "digits"
-    assert build_tfrecords.main(["digits", "--out", str(folder), "--quiet"]) == 0
-    return str(folder)
-
-
 @pytest.mark.slow
-def test_the_best_trial_becomes_a_model_judged_on_the_test_split_whatever_is_killed(data, tmp_path):
+def test_the_best_trial_becomes_a_model_judged_on_the_test_split_whatever_is_killed(digits, tmp_path):
     out, recipe = tmp_path / "out", tmp_path / "base.yaml"
     recipe.write_text("epochs: 1\nblocks: 1\nbatch-size: 128\n")
-    arguments = ["--data", data, "--out", str(out), "--trials", "2", "--config", str(recipe), "--parallel", "2"]
+    arguments = ["--data", digits, "--out", str(out), "--trials", "2", "--config", str(recipe), "--parallel", "2"]
     command = [*TUNE, *arguments, "--then-train", "--seeds", "2", "--objective", "macro_roc_auc"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    wait_until(lambda: list(out.glob("final/*/*/run/metrics.jsonl")), process)
+    wait_until(lambda: process.poll() is not None or list(out.glob("final/*/*/run/metrics.jsonl")))
+    assert process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.wait()
     finished = {path: path.stat().st_mtime_ns for path in out.glob("final/*/*/run/model.keras")}
@@ -71,14 +65,14 @@ def test_the_best_trial_becomes_a_model_judged_on_the_test_split_whatever_is_kil
         (["--then-train", "--seeds", "0"], "Expected --seeds of at least 1. Received: seeds=0."),
     ],
 )
-def test_what_could_not_follow_is_refused_in_one_line_before_the_search(data, tmp_path, capsys, given, message):
-    assert tune.main(["--data", data, "--out", str(tmp_path / "out"), "--trials", "2", *given]) == 2
+def test_what_could_not_follow_is_refused_in_one_line_before_the_search(digits, tmp_path, capsys, given, message):
+    assert tune.main(["--data", digits, "--out", str(tmp_path / "out"), "--trials", "2", *given]) == 2
     assert capsys.readouterr().err == f"error: {message}\n"
     assert not (tmp_path / "out").exists()
 
 
-def test_without_a_test_split_nothing_can_be_judged(data, tmp_path, capsys):
-    shutil.copytree(data, tmp_path / "data")
+def test_without_a_test_split_nothing_can_be_judged(digits, tmp_path, capsys):
+    shutil.copytree(digits, tmp_path / "data")
     path = tmp_path / "data" / "manifest.json"
     manifest = json.loads(path.read_text())
     del manifest["splits"]["test"]
@@ -87,10 +81,3 @@ def test_without_a_test_split_nothing_can_be_judged(data, tmp_path, capsys):
     assert tune.main(arguments) == 2
     assert "with the split test with --then-train" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-
-
-def wait_until(holds, process, seconds: float = 180) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end and process.poll() is None
-        time.sleep(0.02)

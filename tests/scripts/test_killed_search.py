@@ -5,39 +5,32 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from scripts import build_tfrecords, tune
+from scripts import tune
+from tests.processes import processes_naming, wait_until
 
 TUNE = [sys.executable, tune.__file__]
 TRIALS = 3
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory) -> str:
-    folder = tmp_path_factory.mktemp("data") / "digits"
-    assert build_tfrecords.main(["digits", "--out", str(folder), "--quiet"]) == 0
-    return str(folder)
-
-
-def command(data: str, out: Path) -> list[str]:
+def command(digits: str, out: Path) -> list[str]:
     small = ["--blocks", "1", "--filters", "4", "--dense-layers", "0", "--epochs", "100", "--optimizer", "adam"]
-    return [*TUNE, "--data", data, "--out", str(out), "--trials", str(TRIALS), "--parallel", "1", *small]
+    return [*TUNE, "--data", digits, "--out", str(out), "--trials", str(TRIALS), "--parallel", "1", *small]
 
 
 @pytest.mark.slow
-def test_a_search_whose_trials_and_itself_are_killed_ends_as_if_nothing_had_been(data, tmp_path):
+def test_a_search_whose_trials_and_itself_are_killed_ends_as_if_nothing_had_been(digits, tmp_path):
     out = tmp_path / "killed"
-    _start_and_kill(command(data, out), out, 1, whom=trial_of)
+    _start_and_kill(command(digits, out), out, 1, whom=trial_of)
     assert not (out / "ranking.json").exists()
-    _start_and_kill(command(data, out), out, 2, whom=lambda search: search.pid)
+    _start_and_kill(command(digits, out), out, 2, whom=lambda search: search.pid)
     ended = {path: path.stat().st_mtime_ns for path in out.glob("trials/*/result.json")}
-    subprocess.run(command(data, out), check=True, capture_output=True)
+    subprocess.run(command(digits, out), check=True, capture_output=True)
     assert {path: path.stat().st_mtime_ns for path in ended} == ended
-    subprocess.run(command(data, tmp_path / "whole"), check=True, capture_output=True)
+    subprocess.run(command(digits, tmp_path / "whole"), check=True, capture_output=True)
     assert scores(out) == scores(tmp_path / "whole")
     assert (out / "best.yaml").read_bytes() == (tmp_path / "whole" / "best.yaml").read_bytes()
 
@@ -65,16 +58,16 @@ def _start_and_kill(line: list[str], out: Path, number: int, whom) -> None:
     checkpoints = out / "trials" / f"{number:02}" / "run" / "checkpoints"
     search = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        _wait_until(lambda: list(checkpoints.glob("[!.]*")))
+        wait_until(lambda: list(checkpoints.glob("[!.]*")))
         victim = whom(search)
         os.kill(victim, signal.SIGKILL)
         if victim != search.pid:
             log = out / "trials" / f"{number:02}" / "log.txt"
-            _wait_until(lambda: "going on" in log.read_text())
+            wait_until(lambda: "going on" in log.read_text())
     finally:
         search.kill()
         search.wait()
-    _wait_until(lambda: not _of(out))
+    wait_until(lambda: not processes_naming(out))
 
 
 def _children(pid: int) -> list[int]:
@@ -83,23 +76,3 @@ def _children(pid: int) -> list[int]:
 
 def _line(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes()
-
-
-def _of(out: Path) -> list[int]:
-    """Living processes whose command line names the folder."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                if os.fsencode(out) in _line(int(entry.name)):
-                    found.append(int(entry.name))
-            except OSError:
-                pass
-    return found
-
-
-def _wait_until(holds, seconds: float = 180) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)

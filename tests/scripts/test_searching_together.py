@@ -7,24 +7,23 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import yaml
 
-from scripts import build_tfrecords, tune
+from scripts import tune
+from tests.processes import processes_naming, wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 RECIPE = {"epochs": 1, "blocks": 1, "filters": 4, "learning_rate": {"float": [1e-4, 1e-2], "log": True}}
 
 
 @pytest.fixture(scope="module")
-def arguments(tmp_path_factory) -> list[str]:
+def arguments(digits, tmp_path_factory) -> list[str]:
     folder = tmp_path_factory.mktemp("together")
-    assert build_tfrecords.main(["digits", "--out", str(folder / "digits"), "--quiet"]) == 0
     (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
-    return ["--data", str(folder / "digits"), "--config", str(folder / "recipe.yaml"), "--trials", "6"]
+    return ["--data", digits, "--config", str(folder / "recipe.yaml"), "--trials", "6"]
 
 
 def free_address() -> str:
@@ -51,22 +50,6 @@ def started(*arguments: str):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
-
-
-def processes_in(folder: Path) -> list[str]:
-    """Command lines of all processes that name a folder."""
-    lines = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            lines.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-    return [line for line in lines if str(folder) in line]
-
-
-def wait_until(holds, seconds: float = 300.0) -> None:
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.05)
 
 
 @pytest.mark.slow
@@ -104,7 +87,7 @@ def test_a_search_on_three_machines_ends_whole_when_a_worker_and_the_chief_are_k
     number = int(lost.parent.name)
     assert (tmp_path / "second" / "trials" / f"{number:02}" / "result.json").is_file()
     assert (chief_out / "best.yaml").is_file()
-    wait_until(lambda: processes_in(tmp_path) == [], seconds=40)
+    wait_until(lambda: processes_naming(tmp_path) == [], seconds=40)
 
 
 def test_a_chief_that_cannot_be_reached_is_one_line(arguments, tmp_path):

@@ -1,37 +1,29 @@
 """The tune command, as a user runs it: real processes, real trials of an epoch."""
 
-import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import yaml
 
-from scripts import build_tfrecords, train, tune
+from scripts import train, tune
 from scripts.train_options import parse_options
+from tests.processes import processes_naming, wait_until
 
 TUNE = [sys.executable, tune.__file__]
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory) -> str:
-    folder = tmp_path_factory.mktemp("data") / "digits"
-    assert build_tfrecords.main(["digits", "--out", str(folder), "--quiet"]) == 0
-    return str(folder)
-
-
-@pytest.fixture(scope="module")
-def finished(data, tmp_path_factory) -> tuple[list[str], Path, str]:
+def finished(digits, tmp_path_factory) -> tuple[list[str], Path, str]:
     """A search of two trials: its arguments, its folder, what it printed."""
     folder = tmp_path_factory.mktemp("search")
     (folder / "base.yaml").write_text("epochs: 1\nblocks: 1\nbatch-size: 128\n")
-    arguments = ["--data", data, "--out", str(folder / "out"), "--trials", "2", "--config", str(folder / "base.yaml")]
+    arguments = ["--data", digits, "--out", str(folder / "out"), "--trials", "2", "--config", str(folder / "base.yaml")]
     done = subprocess.run([*TUNE, *arguments, "--no-batch-norm"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # none of TensorFlow's chatter
@@ -113,9 +105,9 @@ def test_other_options_in_the_same_folder_are_refused(finished, capsys):
     assert error.count("\n") == 1
 
 
-def test_a_search_without_any_success_says_why_and_exits_with_2(data, tmp_path):
+def test_a_search_without_any_success_says_why_and_exits_with_2(digits, tmp_path):
     out = tmp_path / "out"
-    options = ["--data", data, "--out", str(out), "--trials", "1", "--blocks", "6"]  # of images of 8x8
+    options = ["--data", digits, "--out", str(out), "--trials", "1", "--blocks", "6"]  # of images of 8x8
     done = subprocess.run([*TUNE, *options], capture_output=True, text=True)
     assert done.returncode == 2
     assert "trial 1 was impossible: Expected feature maps of at least 2x2" in done.stdout
@@ -125,24 +117,23 @@ def test_a_search_without_any_success_says_why_and_exits_with_2(data, tmp_path):
     assert not (out / "best.yaml").exists()
 
 
-@pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
-)
-def test_an_interrupted_search_leaves_no_process_behind(data, tmp_path, number, status):
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_search_leaves_no_process_behind(digits, tmp_path, number, status):
     out = tmp_path / "out"
-    options = ["--data", data, "--out", str(out), "--trials", "2", "--epochs", "1000000", "--parallel", "1"]
+    options = ["--data", digits, "--out", str(out), "--trials", "2", "--epochs", "1000000", "--parallel", "1"]
     process = subprocess.Popen([*TUNE, *options], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
-        _wait_until((out / "trials" / "01" / "run" / "metrics.jsonl").is_file)
-        assert len(_processes_of(out)) == 3  # the search, its trial, the guardian of that
+        wait_until((out / "trials" / "01" / "run" / "metrics.jsonl").is_file)
+        assert len(processes_naming(out)) == 3  # the search, its trial, the guardian of that
         process.send_signal(number)
         _, error = process.communicate(timeout=60)
         assert process.returncode == status
         assert error.count("\n") == 1
-        assert _processes_of(out) == []
+        assert processes_naming(out) == []
     finally:  # a test that fails leaves nothing behind either
-        for left in _processes_of(out):
-            os.kill(int(left), signal.SIGKILL)
+        for left in processes_naming(out):
+            os.kill(left, signal.SIGKILL)
     assert not (out / "trials" / "01" / "result.json").exists()
 
 
@@ -155,8 +146,8 @@ def test_an_interrupted_search_leaves_no_process_behind(data, tmp_path, number, 
         ({"--dropout": "1"}, "Expected --dropout from 0 to below 1"),
     ],
 )
-def test_bad_input_is_refused_in_one_line_and_leaves_nothing(data, tmp_path, capsys, options, message):
-    asked = {"--data": data, "--out": str(tmp_path / "out"), "--trials": "2", **options}
+def test_bad_input_is_refused_in_one_line_and_leaves_nothing(digits, tmp_path, capsys, options, message):
+    asked = {"--data": digits, "--out": str(tmp_path / "out"), "--trials": "2", **options}
     assert tune.main([text for pair in asked.items() for text in pair]) == 2
     error = capsys.readouterr().err
     assert message in error
@@ -164,8 +155,8 @@ def test_bad_input_is_refused_in_one_line_and_leaves_nothing(data, tmp_path, cap
     assert not (tmp_path / "out").exists()
 
 
-def test_a_data_set_without_validation_is_refused(data, tmp_path, capsys):
-    shutil.copytree(data, tmp_path / "data")
+def test_a_data_set_without_validation_is_refused(digits, tmp_path, capsys):
+    shutil.copytree(digits, tmp_path / "data")
     manifest = json.loads((tmp_path / "data" / "manifest.json").read_text())
     del manifest["splits"]["validation"]
     (tmp_path / "data" / "manifest.json").write_text(json.dumps(manifest))
@@ -174,25 +165,8 @@ def test_a_data_set_without_validation_is_refused(data, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
-def test_a_folder_that_is_no_search_is_never_touched(data, tmp_path, capsys, overwrite):
+def test_a_folder_that_is_no_search_is_never_touched(digits, tmp_path, capsys, overwrite):
     (tmp_path / "photo.png").write_text("mine")
-    assert tune.main(["--data", data, "--out", str(tmp_path), "--trials", "2", *overwrite]) == 2
+    assert tune.main(["--data", digits, "--out", str(tmp_path), "--trials", "2", *overwrite]) == 2
     assert "Expected --out to name a new folder or a search's" in capsys.readouterr().err
     assert [entry.name for entry in tmp_path.iterdir()] == ["photo.png"]
-
-
-def _wait_until(holds, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-def _processes_of(out: Path) -> list[str]:
-    """Numbers of the processes whose command line names the folder or lies in it; zombies have none."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            if str(out).encode() in path.read_bytes():
-                found.append(path.parent.name)
-    return found

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from base.errors import InputError
+from tests.processes import wait_until
 from tuning.cluster.chief import Chief
 from tuning.cluster.client import ChiefClient
 from tuning.cluster.options import Address
@@ -61,13 +62,6 @@ def end(journal, folder, proposal, score=0.5, **fields):
     write_result(SearchDirectory(folder).trial(proposal.number), result)
     journal.tell(proposal.number, score, "")
     return execution
-
-
-def wait_until(holds, seconds=20.0):
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.05)
 
 
 def test_a_worker_with_two_slots_searches_to_the_end_and_the_chief_has_its_results(tmp_path):

@@ -144,7 +144,7 @@ def test_a_search_that_is_killed_takes_its_trainings_with_it(tmp_path):
         "import os, sys, pathlib; from tests.tuning.test_final_training import *\n"
         f"trained(plan(), pathlib.Path({str(folder)!r}), [sys.executable, {str(script)!r}], seeds=2)"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parent.parent.parent)
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[3])
     logs = [folder / "1-2-blocks" / f"seed-{seed}" / "log.txt" for seed in (6, 7)]
     end = time.monotonic() + 60
     while not all(log.is_file() and "ready" in log.read_text() for log in logs):

@@ -267,7 +267,7 @@ def everything() -> str:
 
 
 def test_another_process_proposes_the_same():
-    root = Path(__file__).parent.parent.parent
+    root = Path(__file__).parents[3]
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(root)}
     other = subprocess.run(
         [sys.executable, "-c", PRINT_ALL, __file__], env=environment, capture_output=True, text=True, check=True

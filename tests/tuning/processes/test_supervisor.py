@@ -7,11 +7,11 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.processes import wait_until
 from tuning.processes import supervisor as supervisor_module
 from tuning.processes.reasons import memory_kills, reason_of
 from tuning.processes.slots import Slot
@@ -103,13 +103,6 @@ def processes(folder: Path) -> list[int]:
             if f"{MARK}={folder}".encode() in path.read_bytes():
                 found.append(int(path.parent.name))
     return found
-
-
-def wait_until(holds, seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def ready(*logs: Path) -> None:
@@ -272,7 +265,7 @@ def start_search(folder: Path, commands: list[list[str]], seconds_to_save: float
     (folder / "search.py").write_text(textwrap.dedent(SEARCH.replace("FOLDER", str(folder))))
     search = subprocess.Popen(
         [sys.executable, str(folder / "search.py"), json.dumps(commands), str(seconds_to_save)],
-        env={**os.environ, MARK: str(folder), "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, MARK: str(folder), "PYTHONPATH": str(Path(__file__).parents[3])},
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -339,6 +332,7 @@ def test_an_exception_of_the_search_ends_its_trials_and_ends_that_were_not_asked
     assert processes(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_two_hundred_trials_leave_no_memory_and_no_descriptor_behind(tmp_path):
     def held() -> tuple[int, int]:
         return int(Path("/proc/self/statm").read_text().split()[1]), len(os.listdir("/proc/self/fd"))

@@ -24,7 +24,7 @@ from tuning.space.label import label
 from tuning.space.parameters import Boolean, Choice, Condition, Float
 from tuning.trial import Execution, TrialResult, execution_folder, result_of, write_result
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SPACE = (
     Choice(name="blocks", values=(1, 3), label="conv"),
     Choice(name="head_units", values=([], [256]), label="head"),

@@ -6,11 +6,11 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.processes import processes_naming, wait_until
 from tests.tuning.final.test_plan import BEST, asked, plan
 from tuning.final.plan import final_runs
 from tuning.final.report import final_failures, final_report, final_table
@@ -141,28 +141,13 @@ def test_a_search_that_is_killed_takes_its_trainings_with_it(tmp_path):
     script, folder = tmp_path / "train.py", tmp_path / "final"
     script.write_text("import sys, time; print('ready', flush=True); time.sleep(600)")
     code = (
-        "import os, sys, pathlib; from tests.tuning.test_final_training import *\n"
+        "import os, sys, pathlib; from tests.tuning.final.test_training import *\n"
         f"trained(plan(), pathlib.Path({str(folder)!r}), [sys.executable, {str(script)!r}], seeds=2)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[3])
     logs = [folder / "1-2-blocks" / f"seed-{seed}" / "log.txt" for seed in (6, 7)]
-    end = time.monotonic() + 60
-    while not all(log.is_file() and "ready" in log.read_text() for log in logs):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    wait_until(lambda: all(log.is_file() and "ready" in log.read_text() for log in logs))
     process.send_signal(signal.SIGKILL)
     process.wait()
-    while any(str(folder).encode() in commandline for commandline in commandlines()):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    wait_until(lambda: processes_naming(folder) == [])
     assert all((log.parent / "recipe.yaml").is_file() for log in logs)
-
-
-def commandlines():
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            found.append(path.read_bytes())
-        except OSError:
-            continue
-    return found

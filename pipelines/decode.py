@@ -119,17 +119,35 @@ def fit(pixels: tf.Tensor, spec: InputSpec) -> tf.Tensor:
         pixels = tf.image.crop_to_bounding_box(pixels, (height - side) // 2, (width - side) // 2, side, side)
         height = width = side
     unchanged = tf.logical_and(tf.equal(height, size), tf.equal(width, size))
-    fitted = tf.cond(unchanged, lambda: pixels, lambda: _resize(pixels, spec))
+    fitted = tf.cond(unchanged, lambda: pixels, lambda: _fitted(pixels, spec))
     return tf.ensure_shape(fitted, [*leading, *spec.shape])
 
 
-def _resize(pixels: tf.Tensor, spec: InputSpec) -> tf.Tensor:
+def _fitted(pixels: tf.Tensor, spec: InputSpec) -> tf.Tensor:
     size = [spec.image_size, spec.image_size]
-    if spec.fit == "pad":
-        resized = tf.image.resize_with_pad(pixels, *size, antialias=True)
-    else:
-        resized = tf.image.resize(pixels, size, antialias=True)
-    return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+    if spec.fit != "pad":
+        return resize(pixels, size)
+    # Not tf.image.resize_with_pad: it computes in floats, and places an image otherwise in a graph than eagerly.
+    shape = tf.shape(pixels)[-3:-1]
+    inner = scaled_to(shape, tf.reduce_max(shape), spec.image_size)
+    top, left = tf.unstack((size - inner) // 2)
+    return tf.image.pad_to_bounding_box(resize(pixels, inner), top, left, *size)
+
+
+def scaled_to(shape: tf.Tensor, side: tf.Tensor, size: int) -> tf.Tensor:
+    """The (height, width) of an image whose `side` becomes `size`, rounded in integers: the same everywhere.
+
+    Args:
+        shape: int32 `[2]`.
+        side: int32 scalar, the shorter or the longer of them.
+        size: That it gets.
+    """
+    return tf.maximum(1, (2 * shape * size + side) // (2 * side))
+
+
+def resize(pixels: tf.Tensor, size: tf.Tensor | list[int]) -> tf.Tensor:
+    """uint8 `[..., H, W, C]` in another size (height, width): bilinear, antialiased where it shrinks, rounded."""
+    return tf.cast(tf.clip_by_value(tf.round(tf.image.resize(pixels, size, antialias=True)), 0, 255), tf.uint8)
 
 
 def _any_of(value: tf.Tensor, *wanted: int) -> tf.Tensor:

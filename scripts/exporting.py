@@ -17,8 +17,9 @@ from models.export.metadata import Metadata
 from models.export.onnx import run_onnx, write_onnx
 from models.export.saved_model import run_saved_model, write_saved_model
 from models.export.tflite import run_tflite, write_tflite
-from pipelines.decode import decode
 from pipelines.exif_in_graph import orientation_of
+from pipelines.form import form_of
+from pipelines.form_in_graph import decode_as_stored
 from pipelines.input_options import InputSpec
 from pipelines.manifest import Manifest
 from pipelines.parts import Parts
@@ -83,11 +84,12 @@ def _ways(
         return (lambda metadata, out: write_onnx(model, metadata, out)), run_onnx
     if asked.format == "tflite":
         return (lambda metadata, out: write_tflite(model, metadata, out, asked.precision, calibration)), run_tflite
-    return (lambda metadata, out: write_saved_model(model, _decoder(run.spec), metadata, out)), _run_on_files
+    return (lambda metadata, out: write_saved_model(model, _decoder(run), metadata, out)), _run_on_files
 
 
-def _decoder(spec: InputSpec) -> Callable[[tf.Tensor], tf.Tensor]:
-    return lambda file: decode(file, spec, orientation_of(file))
+def _decoder(run: JudgedRun) -> Callable[[tf.Tensor], tf.Tensor]:
+    form = form_of(run.stored_as)
+    return lambda file: decode_as_stored(file, run.spec, form, orientation_of(file))
 
 
 def _run_on_files(out: Path, images: np.ndarray) -> np.ndarray:

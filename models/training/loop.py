@@ -44,6 +44,13 @@ def build_training_loop(
         step by step, so that they do not depend on how many steps a call makes.
     """
 
+    is_asynchronous = bool(tf.config.list_logical_devices("GPU"))
+
+    def step_after(batch: Batch, arrived: tf.Tensor) -> Sums:
+        """On a CPU the clock is to be read before the step takes the thread that would read it."""
+        with tf.control_dependencies([arrived]):
+            return step(tf.nest.map_structure(tf.identity, batch))
+
     def body(done: tf.Tensor, totals: Sums, waited: tf.Tensor, skipped: tf.Tensor, iterator: Any):
         # Timed in the graph, where the wait happens: after the step before, and until the batch is there.
         with tf.control_dependencies([totals.weight]):
@@ -51,8 +58,9 @@ def build_training_loop(
         with tf.control_dependencies([asked]):
             batch = next(iterator)
         with tf.control_dependencies(_local(strategy, batch["weight"])):
-            waited += tf.timestamp() - asked
-        sums = strategy.run(step, (batch,))
+            arrived = tf.timestamp()
+        waited += arrived - asked
+        sums = strategy.run(step, (batch,)) if is_asynchronous else strategy.run(step_after, (batch, arrived))
         # Every replica holds the sums over all of them.
         sums = Sums(*(tf.cast(_local(strategy, value)[0], tf.float64) for value in sums))
         totals = Sums(*(a + b for a, b in zip(totals, sums, strict=True)))

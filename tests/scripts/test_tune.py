@@ -24,6 +24,7 @@ def finished(digits, tmp_path_factory) -> tuple[list[str], Path, str]:
     folder = tmp_path_factory.mktemp("search")
     (folder / "base.yaml").write_text("epochs: 1\nblocks: 1\nbatch-size: 128\n")
     arguments = ["--data", digits, "--out", str(folder / "out"), "--trials", "2", "--config", str(folder / "base.yaml")]
+    arguments += ["--parallel", str(os.cpu_count())]  # a core each
     done = subprocess.run([*TUNE, *arguments, "--no-batch-norm"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # none of TensorFlow's chatter
@@ -41,6 +42,14 @@ def test_a_search_prints_its_trials_and_ranks_them_by_validation_loss(finished):
         assert f"trial {entry['number']}/2  val_loss {entry['score']:.4f}" in printed
     rows = [line.split() for line in printed.partition("rank")[2].splitlines()]
     assert [row[1] for row in rows if row[:1] in (["1"], ["2"])] == [str(entry["number"]) for entry in ranking]
+
+
+def test_what_computes_on_one_thread_is_not_taken_for_waiting(finished):
+    _, out, _ = finished
+    for number in ("01", "02"):
+        assert yaml.safe_load((out / "trials" / number / "recipe.yaml").read_text())["inter_op_threads"] == 1
+        row = json.loads((out / "trials" / number / "run" / "metrics.jsonl").read_text())
+        assert row["waiting"] < 0.5
 
 
 def test_trials_never_look_at_the_test_split(finished):

@@ -18,6 +18,7 @@ from base import files
 from base.errors import input_error
 from tuning.cluster.reports import Reports
 from tuning.cluster.wire import number_of
+from tuning.curves import Rows, write_rows
 from tuning.hours import Hours
 from tuning.oracles.journal import Journal
 from tuning.oracles.proposal import Proposal, Wait
@@ -153,12 +154,13 @@ class Chief:
         if held is not None and held.trial_id == trial_id:
             self._requeue(held, "its worker gave it back")
 
-    def end(self, trial_id: str, result_of: Callable[[Proposal, Held | None], TrialResult]) -> None:
+    def end(self, trial_id: str, result_of: Callable[[Proposal, Held | None], tuple[TrialResult, list[Rows]]]) -> None:
         """A trial's end.
 
         Args:
             trial_id: Under which the worker had it.
-            result_of: What came of the trial, from what was proposed and what is known of the worker that has it.
+            result_of: What came of the trial, and each execution's rows of `metrics.jsonl`, from what was proposed and
+                what is known of the worker that has it.
 
         Raises:
             InputError: There is no such trial, or `result_of` says so.
@@ -168,13 +170,14 @@ class Chief:
             return
         held = self.hear(trial_id)
         proposal = held.proposal if held else self._held[number].proposal
-        result = result_of(proposal, held)
+        result, executions = result_of(proposal, held)
         if held is None and result.score is None:
             return  # another worker has it now, and may do better
         worker = held.worker if held else ""
         folder = self._directory.trial(number)
         folder.mkdir(parents=True, exist_ok=True)
         files.write_text(folder / LOG, f"Trained by worker {worker or 'unknown'}, whose folder has its run and log.\n")
+        write_rows(self._directory, result, executions)
         write_result(folder, result)
         self._end(result)
 

@@ -27,6 +27,7 @@ from tuning.cluster.chief import Chief, Held
 from tuning.cluster.options import Address
 from tuning.cluster.reports import Reports
 from tuning.cluster.wire import LARGEST, MESSAGES, RESULT, SERVICE, STUBS, Status, WireSpace, number_of, result_from
+from tuning.curves import Rows
 from tuning.oracles.proposal import Proposal, Wait
 from tuning.plan import SearchPlan
 from tuning.trial import TrialResult
@@ -151,11 +152,11 @@ class ChiefServer:
         ends = (Status.COMPLETED, Status.FAILED, Status.INVALID, Status.IDLE)
         require(trial.status in ends, "Expected the status of a trial that has ended", status=trial.status)
 
-        def result(proposal: Proposal, held: Held | None) -> TrialResult:
+        def result(proposal: Proposal, held: Held | None) -> tuple[TrialResult, list[Rows]]:
             if text:
-                return result_from(text, proposal, self._plan.space)
+                return result_from(text, proposal, self._plan.space), Reports.of(trial).rows()
             reports = held.reports if held else Reports()  # of a tuner that was lost, none are left
-            return reports.result(self._plan, proposal, failed=trial.status != Status.COMPLETED)
+            return reports.result(self._plan, proposal, failed=trial.status != Status.COMPLETED), reports.rows()
 
         if trial.status == Status.IDLE:
             self._in_turn(lambda: self._chief.give_back(trial.trial_id))

@@ -17,7 +17,9 @@ import grpc
 
 from base.errors import InputError, input_error, require
 from tuning.cluster.client import ChiefClient
+from tuning.cluster.reports import tell
 from tuning.cluster.wire import RESULT, Status, WireSpace, result_text
+from tuning.curves import rows_of
 from tuning.oracles.journal import Ended
 from tuning.oracles.proposal import Proposal, Wait
 from tuning.plan import SearchPlan
@@ -119,10 +121,7 @@ class RemoteJournal:
         status = Status.FAILED if score is None else Status.COMPLETED
         trial = self._wire.trial(self._proposed[number], trial_id, status)
         trial.hyperparameters.values.values[RESULT].string_value = result_text(result)
-        for metric, value in ({} if score is None else {**result.metrics, self._plan.objective.name: score}).items():
-            history = trial.metrics.metrics[metric]
-            history.maximize = metric == self._plan.objective.name and self._plan.objective.better == "max"
-            history.observations.add(value=[value], step=result.executions[-1].epoch or 0)
+        tell(trial, rows_of(self._directory, result))
         if score is not None:
             trial.score.value = score
         self._untold.append(trial)

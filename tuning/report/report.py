@@ -10,12 +10,12 @@ import numpy as np
 
 from base.files import write_text
 from base.page import render
+from tuning.curves import Rows, best_values, curves, rows_of
 from tuning.live import Overview
 from tuning.objective import Objective, objective_of
 from tuning.plan import SearchPlan
 from tuning.ranking import ranked, values_text
 from tuning.report import pictures
-from tuning.report.curves import Rows, best_values, curves, rows_of
 from tuning.report.importance import LEAST_TRIALS, Importance, importance
 from tuning.report.timeline import overhead, timeline
 from tuning.search_directory import SearchDirectory

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from base import files
+from tuning.curves import Rows, rows_of
 from tuning.plan import SearchPlan
-from tuning.report.curves import Rows, rows_of
 from tuning.search_directory import SearchDirectory
 from tuning.space.axes import Axis, axes_of, value_text
 from tuning.trial import RESULT, Execution, TrialResult

@@ -49,7 +49,7 @@ class Search:
 
     def end(self, trial_id, score):
         state = "failed" if score is None else "done"
-        self.chief.end(trial_id, lambda proposal, _: result(proposal, score=score, state=state))
+        self.chief.end(trial_id, lambda proposal, _: (result(proposal, score=score, state=state), []))
 
     @property
     def journal(self):

@@ -1,4 +1,5 @@
-from tuning.cluster.reports import Reports
+from tuning.cluster.reports import Reports, tell
+from tuning.cluster.wire import LARGEST, MESSAGES
 from tuning.oracles.options import OracleOptions
 from tuning.oracles.proposal import Proposal
 from tuning.plan import SearchPlan
@@ -42,3 +43,15 @@ def test_what_a_worker_may_report_is_bounded():
         reports.add({"val_loss": 0.5}, 1)
     steps = reports.metrics["val_loss"]
     assert (len(reports.metrics), len(steps), len(steps[1])) == (100, 10_000, 100)
+
+
+def test_curves_of_several_executions_keep_their_places_on_the_wire_and_very_long_ones_are_thinned_out():
+    trial = MESSAGES.Trial()
+    tell(trial, [[{"epoch": 1, "a": 0.5}], [{"epoch": 1, "a": 0.25}, {"epoch": 2, "a": 0.75}]])
+    known = Reports.of(MESSAGES.Trial.FromString(trial.SerializeToString())).rows()
+    assert known == [[{"epoch": 1, "a": 0.5}], [{"epoch": 1, "a": 0.25}, {"epoch": 2, "a": 0.75}]]
+    long = MESSAGES.Trial()
+    tell(long, [[{"epoch": epoch, **dict.fromkeys("abcdefgh", 0.5)} for epoch in range(1, 10_001)]])
+    (rows,) = Reports.of(long).rows()
+    assert rows[-1]["epoch"] == 10_000 and 2_000 <= len(rows) <= 2_500
+    assert len(long.SerializeToString()) < LARGEST / 2

@@ -1,6 +1,7 @@
 """A worker's journal, asked as `Search` asks it, of a chief on loopback."""
 
 import contextlib
+import json
 import threading
 import time
 
@@ -13,6 +14,7 @@ from tuning.cluster.client import ChiefClient
 from tuning.cluster.options import Address
 from tuning.cluster.server import ChiefServer
 from tuning.cluster.worker import RemoteJournal
+from tuning.curves import rows_of
 from tuning.hours import Hours
 from tuning.oracles.journal import Journal
 from tuning.oracles.options import OracleOptions
@@ -81,6 +83,18 @@ def test_a_worker_with_two_slots_searches_to_the_end_and_the_chief_has_its_resul
     assert chief.results[2].score is None
     assert [one.values for one in chief.results.values()] == [one.values for one in (first, second, third)]
     assert SearchDirectory(tmp_path / "chief").results() == [chief.results[number] for number in (1, 2, 3)]
+
+
+def test_the_chief_has_the_curves_of_what_its_workers_trained(tmp_path):
+    rows = [{"epoch": 1, "val_loss": 0.75, "norms": {"a": 1.0}}, {"epoch": 2, "val_loss": None, "accuracy": 0.5}]
+    with serving(tmp_path / "chief") as (chief, address, _), journal_of(address, tmp_path / "worker") as journal:
+        proposal = journal.propose()
+        run = tmp_path / "worker" / "trials" / "01" / "run"
+        run.mkdir(parents=True)
+        (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        end(journal, tmp_path / "worker", proposal)
+        known = rows_of(SearchDirectory(tmp_path / "chief"), chief.results[1])
+    assert known == [[{"epoch": 1, "val_loss": 0.75}, {"epoch": 2, "accuracy": 0.5}]]
 
 
 def test_a_worker_that_trains_for_long_is_not_taken_for_lost_and_one_that_ends_gives_its_trial_back(tmp_path):

@@ -34,8 +34,8 @@ from pipelines.input_options import InputSpec
 from pipelines.manifest import read_manifest
 from pipelines.parts import Parts
 from pipelines.reader_options import ReaderOptions
-from scripts.feeds import Data
-from scripts.stored_features import StoredFeatures
+from scripts.training.feeds import Data
+from scripts.training.stored_features import StoredFeatures
 
 
 def main() -> None:

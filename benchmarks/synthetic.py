@@ -16,7 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from base.options import parse
 from pipelines.manifest import read_manifest
-from scripts.train_options import GROUPS
+from scripts.training.options import GROUPS
 
 
 def main() -> None:
@@ -29,8 +29,8 @@ def main() -> None:
     folder = Path(options["run"].data)
 
     from models.training.hardware import prepare
-    from scripts.training import training_of
-    from scripts.training_phase import in_phase
+    from scripts.training.phase import in_phase
+    from scripts.training.training import training_of
 
     training = training_of(options, read_manifest(folder), prepare(options["hardware"]))
     constant = dataclasses.replace(training, setting=dataclasses.replace(training.setting, synthetic=True))

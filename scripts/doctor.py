@@ -19,7 +19,7 @@ from pipelines.doctor.tuning import candidates, starting_at, tune
 from pipelines.doctor.verdict import Gain, diagnose
 from pipelines.manifest import Manifest, read_manifest
 from pipelines.reader_options import ReaderOptions
-from scripts.train_options import recipe_groups
+from scripts.training.options import recipe_groups
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ def _main(argv: Sequence[str] | None) -> None:
 def _examine(options: dict[str, Any], manifest: Manifest, console: Console) -> None:
     # TensorFlow takes seconds to import, and what could be refused without it has been.
     from pipelines.doctor.table import stage_table
-    from scripts.examination import Examination
+    from scripts.training.examination import Examination
 
     asked: DoctorOptions = options["doctor"]
     load = os.getloadavg()[0]

@@ -10,8 +10,8 @@ from base import command, native_log
 from base.errors import require
 from base.options import parse
 from pipelines.manifest import read_manifest
-from scripts.evaluate_options import EvaluateOptions, Outputs
-from scripts.judged_run import open_run
+from scripts.judging.evaluate_options import EvaluateOptions, Outputs
+from scripts.judging.judged_run import open_run
 
 DESCRIPTION = (
     "Judges a finished run on a split: metrics with bootstrap intervals, calibration, confusions, the worst mistakes; "
@@ -43,7 +43,7 @@ def _main(argv: Sequence[str] | None) -> None:
     outputs.require_new()
     with native_log.captured():
         # TensorFlow takes seconds to import, and what could be refused without it has been.
-        from scripts.evaluation import evaluate
+        from scripts.judging.evaluation import evaluate
 
         report = evaluate(asked, run, others, folder, manifest, outputs)
     for line in _lines(report):

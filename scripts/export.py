@@ -12,7 +12,7 @@ from base import command, native_log
 from base.errors import require
 from base.options import option, parse
 from pipelines.manifest import read_manifest
-from scripts.judged_run import open_run
+from scripts.judging.judged_run import open_run
 
 _SUFFIXES = {"keras": ".keras", "tflite": ".tflite", "onnx": ".onnx", "saved_model": ""}
 
@@ -74,7 +74,7 @@ def _main(argv: Sequence[str] | None) -> None:
         require(examples > 0, f"Expected examples in split {name!r} of {folder}", examples=0)
     with native_log.captured():
         # TensorFlow takes seconds to import, and what could be refused without it has been.
-        from scripts.exporting import export
+        from scripts.judging.exporting import export
 
         comparison = export(asked, run, (folder, manifest, split))
     out = Path(asked.out)

@@ -18,12 +18,12 @@ from pipelines.form import form_of
 from pipelines.image_file_options import ImageFileOptions
 from pipelines.image_files import ImageFiles, first_of
 from pipelines.input_options import InputSpec
-from scripts.predict_options import PredictOptions
-from scripts.predictions import chosen_columns, columns_of, writer
+from scripts.judging.predict_options import PredictOptions
+from scripts.judging.predictions import chosen_columns, columns_of, writer
 
 if TYPE_CHECKING:
     from models.inference import Network
-    from scripts.predicting import Tally
+    from scripts.judging.predicting import Tally
 
 GROUPS = {"prediction": PredictOptions, "images": ImageFileOptions}
 DESCRIPTION = (
@@ -52,7 +52,7 @@ def _main(argv: Sequence[str] | None) -> None:
         from models.backbones import build_imagenet_model
         from models.inference import Classifier, load_network
         from pipelines.image_stream import stream_images
-        from scripts.predicting import predict
+        from scripts.judging.predicting import predict
 
         shape = None if asked.image_size is None else (asked.image_size, asked.image_size, 3)
         network = load_network(source, backbone.weights, lambda name, _: build_imagenet_model(name, backbone, shape))

@@ -14,7 +14,7 @@ from base.options import option, parse
 from pipelines.augment.generator_options import joined_policy
 from pipelines.input_options import resolve
 from pipelines.manifest import Manifest, read_manifest
-from scripts.train_options import recipe_groups
+from scripts.training.options import recipe_groups
 
 _COLUMNS = 8
 _INCHES = 1.6  # a picture's width
@@ -69,7 +69,7 @@ def _batches(options: dict[str, Any], manifest: Manifest, policy: Any) -> tuple[
     # TensorFlow takes seconds to import, and what could be refused without it has been.
     from pipelines.augment.augmentation import Augmentation
     from pipelines.parts import Parts
-    from scripts import feeds
+    from scripts.training import feeds
 
     asked: PreviewOptions = options["preview"]
     spec = resolve(options["input"], manifest.image_shape, manifest.channels)

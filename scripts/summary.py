@@ -17,7 +17,7 @@ from base.errors import InputError, input_error, require
 from base.options import given, option, parse
 from models.backbone_table import likeliest_backbone
 from models.model_options import NAMES, ModelOptions
-from scripts.train_options import recipe_groups
+from scripts.training.options import recipe_groups
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ def _main(argv: Sequence[str] | None) -> None:
     with native_log.captured():
         # TensorFlow takes seconds to import, and what could be refused without it has been.
         from models.summary.report import model_report
-        from scripts.summary_model import subject_of
+        from scripts.judging.summary_model import subject_of
 
         subject = subject_of(options, chosen)
         report = {

@@ -16,8 +16,8 @@ from base.options import neutral_names, to_dict
 from models.training.run_directory import RunDirectory
 from pipelines.input_options import InputOptions
 from pipelines.manifest import Manifest, read_manifest
-from scripts import going_on, rehearsals
-from scripts.train_options import RunOptions, parse_options
+from scripts.training import going_on, rehearsals
+from scripts.training.options import RunOptions, parse_options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -93,9 +93,9 @@ class Job:
         self.options = going_on.adopted(self.options, run.chosen())
         with native_log.captured():
             from models.training.hardware import prepare
-            from scripts.replay import failed_at
-            from scripts.training import training_of
-            from scripts.training_phase import in_phase
+            from scripts.training.phase import in_phase
+            from scripts.training.replay import failed_at
+            from scripts.training.training import training_of
 
             hardware = prepare(self.options["hardware"])
             training = training_of(self.options, self.manifest, hardware)
@@ -124,9 +124,9 @@ class Job:
     def _train(self, run: RunDirectory, log: native_log.NativeLog, hardware: Any, *, goes_on: bool) -> None:
         """The story of a training."""
         from models.training.callbacks import metrics_rows
-        from scripts.fitting import fit
-        from scripts.training import training_of
-        from scripts.training_phase import in_phase
+        from scripts.training.fitting import fit
+        from scripts.training.phase import in_phase
+        from scripts.training.training import training_of
 
         training = training_of(self.options, self.manifest, hardware)
         if self.options["run"].dry_run:

@@ -11,11 +11,11 @@ from rich.console import Console
 from base import command, native_log
 from base.errors import require
 from base.options import neutral_names, option, parse
-from scripts import train_options
-from scripts.final_training import require_final, train_best
-from scripts.search_plan import search_plan
-from scripts.searching import search_in, slots_for
-from scripts.searching_together import serve_in, work
+from scripts.searching.alone import search_in, slots_for
+from scripts.searching.final_training import require_final, train_best
+from scripts.searching.plan import search_plan
+from scripts.searching.together import serve_in, work
+from scripts.training import options as train_options
 from tuning.cluster.options import ClusterOptions
 from tuning.final.options import FinalOptions
 from tuning.oracles.options import OracleOptions

@@ -20,8 +20,8 @@ from pipelines.manifest import read_manifest
 from pipelines.source_options import SourceOptions
 from pipelines.split_files import SplitFiles
 from scripts import build_tfrecords, evaluate, predict, train
-from scripts.evaluate_options import EvaluateOptions
-from scripts.train_options import GROUPS as TRAIN_GROUPS
+from scripts.judging.evaluate_options import EvaluateOptions
+from scripts.training.options import GROUPS as TRAIN_GROUPS
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 PATHS = sorted(RECIPES.glob("*.yaml"))

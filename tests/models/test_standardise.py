@@ -16,7 +16,7 @@ from models.heads import Head
 from models.standardise import DEFAULT, Standardisation, standardised
 from pipelines.augment.generator_options import GeneratorOptions
 from pipelines.input_options import InputSpec
-from scripts import assembly
+from scripts.training import assembly
 
 SHAPE = (6, 5, 3)
 FLAGS = (

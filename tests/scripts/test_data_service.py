@@ -29,9 +29,9 @@ from pipelines.manifest import read_manifest
 from pipelines.parts import Parts
 from pipelines.reader_options import ReaderOptions
 from scripts import build_tfrecords, data_service, train
-from scripts.feeds import Data
-from scripts.lost_batches import LostBatches
-from scripts.served_feeds import ServedData
+from scripts.training.feeds import Data
+from scripts.training.lost_batches import LostBatches
+from scripts.training.served_feeds import ServedData
 from tests.scripts.conftest import SMALL, write_photos
 
 ROOT = Path(__file__).parent.parent.parent
@@ -184,7 +184,7 @@ _WAITING = """
 import sys, threading
 from pathlib import Path
 from pipelines.service_servers import Place, start_dispatcher, start_worker
-from scripts import served_feeds
+from scripts.training import served_feeds
 from tests.scripts.test_data_service import free_port, opened
 place = Place(host="127.0.0.1", port=free_port())
 dispatcher, address = start_dispatcher(place), f"grpc://{place.address}"

@@ -6,7 +6,8 @@ import tensorflow as tf
 import yaml
 
 from base.options import parse
-from scripts import build_tfrecords, doctor, train, train_options
+from scripts import build_tfrecords, doctor, train
+from scripts.training import options as train_options
 
 STAGES = ["read", "parse", "decode", "resize", "batch", "copy", "augmentation", "step"]
 SMALL = ["--blocks", "1", "--filters", "2", "--dense-layers", "0", "--batch-size", "8", "--seconds", "0.5"]

@@ -12,9 +12,10 @@ from sklearn import metrics as sk
 from base.options import parse
 from pipelines.augment.augmentation import pixels
 from pipelines.augment.draws import draws_of
-from scripts import build_tfrecords, evaluate, train, train_options
-from scripts.evaluate_options import EvaluateOptions
-from scripts.views import DEGREES, SHARES
+from scripts import build_tfrecords, evaluate, train
+from scripts.judging.evaluate_options import EvaluateOptions
+from scripts.judging.views import DEGREES, SHARES
+from scripts.training import options as train_options
 from tests.scripts.conftest import SMALL
 
 CLASSES = ["<i>left's", 'right & "more"']

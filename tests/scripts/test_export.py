@@ -12,7 +12,8 @@ from PIL import Image
 
 from pipelines.decode import decode_file
 from pipelines.input_options import InputSpec
-from scripts import build_tfrecords, export, exporting, predict, train
+from scripts import build_tfrecords, export, predict, train
+from scripts.judging import exporting
 from tests.scripts.conftest import SMALL
 
 CLASSES = ["cat", "dog", "owl"]

@@ -13,10 +13,10 @@ from models.training.checkpoint import read
 from models.training.feed import Feed
 from models.training.schedules import ScheduleOptions, factors
 from scripts import train
-from scripts.building import schedule_of
-from scripts.going_on import identities_of
-from scripts.train_options import parse_options
-from tests.scripts.test_going_on import measured
+from scripts.training.building import schedule_of
+from scripts.training.going_on import identities_of
+from scripts.training.options import parse_options
+from tests.scripts.training.test_going_on import measured
 
 TINY = ["--model", "resnet-8", "--image-size", "16", "--batch-size", "29", "--checkpoints", "100"]
 TWO_STAGES = [*TINY, "--stages", "head:1,finetune:2", "--unfreeze", "0.3:2", "0.6", "--ema", "0.9", "--final", "last"]

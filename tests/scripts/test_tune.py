@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from scripts import train, tune
-from scripts.train_options import parse_options
+from scripts.training.options import parse_options
 from tests.processes import processes_naming, wait_until
 
 TUNE = [sys.executable, tune.__file__]

@@ -2,7 +2,7 @@ import pytest
 
 from base.errors import InputError
 from base.options import parse, to_dict
-from scripts.train_options import GROUPS, RunOptions
+from scripts.training.options import GROUPS, RunOptions
 from tuning.space.check import require_buildable
 from tuning.space.parameters import Choice
 from tuning.space.ready import NAMES, ready_space

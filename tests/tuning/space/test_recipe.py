@@ -8,7 +8,7 @@ import pytest
 
 from base.errors import InputError
 from base.options import given, parse, read_recipes, to_dict
-from scripts.train_options import GROUPS
+from scripts.training.options import GROUPS
 from tuning.space import recipe as space_recipe
 from tuning.space.check import require_buildable
 from tuning.space.parameters import Boolean, Choice, Condition, Float, Int

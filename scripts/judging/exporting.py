@@ -1,0 +1,104 @@
+"""An export, from the run to the comparison: it joins models and their formats with the images of a data set."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.export.comparison import Comparison, compare
+from models.export.float32 import in_float32
+from models.export.keras_file import run_keras, scores_of, write_keras
+from models.export.metadata import Metadata
+from models.export.onnx import run_onnx, write_onnx
+from models.export.saved_model import run_saved_model, write_saved_model
+from models.export.tflite import run_tflite, write_tflite
+from pipelines.exif_in_graph import orientation_of
+from pipelines.form import form_of
+from pipelines.form_in_graph import decode_as_stored
+from pipelines.input_options import InputSpec
+from pipelines.manifest import Manifest
+from pipelines.parts import Parts
+from pipelines.reader_options import ReaderOptions
+from scripts.judging.judged_run import JudgedRun
+from scripts.training.feeds import Data
+
+
+def export(asked: Any, run: JudgedRun, data: tuple[Path, Manifest, str]) -> Comparison:
+    """Writes a run's model in another format, and compares; only what is equal gets its name.
+
+    Args:
+        asked: `ExportOptions`.
+        run: Whose model.
+        data: Folder, manifest and split of the images to compare on; of the run's classes.
+
+    Raises:
+        InputError: A model that can't be loaded, does not give what the run's head does, differs, or that the format
+            can't express; files that can't be read; a runtime that is not installed.
+    """
+    (folder, manifest, split), spec = data, run.spec
+    trained = run.load_model()
+    model = in_float32(trained, spec.shape)
+    images = _images(folder, manifest, split, spec, asked.images)
+    metadata = Metadata(
+        classes=run.classes,
+        image_size=spec.image_size,
+        channels=spec.channels,
+        fit=spec.fit,
+        about={
+            "stored_as": run.stored_as,
+            "run": run.name,
+            "precision": asked.precision,
+            "data_fingerprint": manifest.fingerprint,
+        },
+    )
+    calibration = _images(folder, manifest, "train", spec, asked.calibration) if asked.precision == "int8" else None
+    write, read = _ways(asked, run, model, calibration)
+    out = Path(asked.out)
+    unproven = out.with_name(f".{os.getpid()}.tmp.{out.name}")
+    try:
+        write(metadata, unproven)
+        # Formats that compute in float32 are held to what the model gives in float32.
+        source = trained if asked.format == "keras" else model
+        comparison = compare(scores_of(source, images), read(unproven, images))
+        comparison.require_equal(asked.precision)
+        os.replace(unproven, out)
+    finally:
+        shutil.rmtree(unproven, ignore_errors=True) if unproven.is_dir() else unproven.unlink(missing_ok=True)
+    return comparison
+
+
+def _ways(
+    asked: Any, run: JudgedRun, model: keras.Model, calibration: np.ndarray | None
+) -> tuple[Callable[[Metadata, Path], None], Callable[[Path, np.ndarray], np.ndarray]]:
+    """How a format is written, and how it is run."""
+    if asked.format == "keras":
+        return (lambda metadata, out: write_keras(run.directory.model, metadata, out)), (
+            lambda out, images: run_keras(out, images, run.own_classes())
+        )
+    if asked.format == "onnx":
+        return (lambda metadata, out: write_onnx(model, metadata, out)), run_onnx
+    if asked.format == "tflite":
+        return (lambda metadata, out: write_tflite(model, metadata, out, asked.precision, calibration)), run_tflite
+    return (lambda metadata, out: write_saved_model(model, _decoder(run), metadata, out)), _run_on_files
+
+
+def _decoder(run: JudgedRun) -> Callable[[tf.Tensor], tf.Tensor]:
+    form = form_of(run.stored_as)
+    return lambda file: decode_as_stored(file, run.spec, form, orientation_of(file))
+
+
+def _run_on_files(out: Path, images: np.ndarray) -> np.ndarray:
+    return run_saved_model(out, [tf.io.encode_png(image).numpy() for image in images])
+
+
+def _images(folder: Path, manifest: Manifest, split: str, spec: InputSpec, count: int) -> np.ndarray:
+    """uint8 `[N, H, W, C]`: up to so many images of a split, at random."""
+    count = min(count, manifest.splits[split].examples)
+    data = Data(folder, manifest, spec, Parts(batch_size=count, replicas=1), ReaderOptions())
+    with data.reading():
+        return next(iter(data.training(split).dataset))["image"].numpy()

@@ -1,0 +1,49 @@
+"""The space of a search, as the command line and its recipes ask for it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from base.options import given, read_recipes, to_dict
+from pipelines.augment.generator_options import joined_policy
+from scripts.training import options as train_options
+from tuning.space.check import require_buildable
+from tuning.space.parameters import Space
+from tuning.space.ready import ready_space
+from tuning.space.recipe import is_searched, read_parameters
+from tuning.space.space import joined, narrowed, searched, space_of
+
+# What the run itself is told, as its folder, is the same in every trial.
+SEARCHABLE = {title: group for title, group in train_options.GROUPS.items() if title != "run"}
+
+
+def search_space(
+    argv: Sequence[str], options: Mapping[str, Any], name: str | None, image_size: int
+) -> tuple[Space, dict[str, Any]]:
+    """What is searched, and what is not: the ready-made space, with what the recipes search in its place or beside it,
+    without what the recipes or the command line fix.
+
+    Args:
+        argv: Of the command.
+        options: Title -> instance, as `parse(..., argv, leave_out=is_searched)` gives them; others may be there.
+        name: Of the ready-made space; None: what the recipes search, or `cnn` where they search nothing.
+        image_size: Height and width of what the model sees, in pixels.
+
+    Returns:
+        The space, and option -> value of what is fixed in it, by the user or by the ready-made space.
+
+    Raises:
+        InputError: Nothing is left to search, or training would refuse a value.
+    """
+    training = to_dict(*(group for title, group in options.items() if title in SEARCHABLE))
+    own = read_parameters(*read_recipes(argv), SEARCHABLE)
+    if own and name is None:
+        space, fixed = space_of(own), {}
+    else:
+        augments = joined_policy(options["augmentation"], options["generator"]) is not None
+        ready = ready_space(name or "cnn", image_size, training, augments=augments)
+        space = joined(ready.space, own)
+        fixed = {option: value for option, value in ready.fixed.items() if option not in searched(own)}
+    fixed |= {option: training[option] for option in given(argv, SEARCHABLE, leave_out=is_searched)}
+    space = narrowed(space, fixed)
+    require_buildable(space, {**training, **fixed}, SEARCHABLE)
+    return space, fixed

@@ -33,12 +33,12 @@ import psutil
 import tensorflow as tf
 from PIL import Image
 
-from pipelines.convert import convert
-from pipelines.convert_options import ConvertOptions, RunOptions
-from pipelines.plan import plan_splits
-from pipelines.source_options import SourceOptions
+from pipelines.conversion.convert import convert
+from pipelines.conversion.options import ConvertOptions, RunOptions
+from pipelines.conversion.plan import plan_splits
+from pipelines.conversion.workplace import claimed
 from pipelines.sources.open import open_source
-from pipelines.workplace import claimed
+from pipelines.sources.options import SourceOptions
 
 ROOT = Path(__file__).parent.parent
 SUFFIXES = {".jpg", ".jpeg", ".png"}

@@ -27,18 +27,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipelines import frames, reader, shards, windows
 from pipelines.augment.augmentation import Augmentation, HostCrop, host_crop
 from pipelines.augment.draws import draws_of
 from pipelines.augment.policy import Policy
 from pipelines.augment.steps import Flip, RandomResizedCrop
-from pipelines.budget import Budget
-from pipelines.input_options import InputSpec
+from pipelines.conversion import shards
+from pipelines.images import frames, windows
+from pipelines.images.input_options import InputSpec
 from pipelines.manifest import read_manifest
-from pipelines.parts import Parts
-from pipelines.reader_options import ReaderOptions
+from pipelines.reading import reader
+from pipelines.reading.budget import Budget
+from pipelines.reading.options import ReaderOptions
+from pipelines.reading.parts import Parts
+from pipelines.reading.split_files import SplitFiles
 from pipelines.records import parse
-from pipelines.split_files import SplitFiles
 from scripts import build_tfrecords
 
 SIZE, BATCH = 224, 64

@@ -22,18 +22,18 @@ import models  # noqa: F401 - before TensorFlow, which it sets up
 
 import keras  # isort: skip
 
-from models.backbone_options import BackboneOptions
-from models.backbones import build_backbone_model, head_of
-from models.freezing import unfreeze
+from models.backbones.build import build_backbone_model, head_of
+from models.backbones.freezing import unfreeze
+from models.backbones.options import BackboneOptions
 from models.heads import Head
 from models.training import hardware
 from models.training.compiling import compile_model
 from models.training.options import HardwareOptions
 from models.training.trainer import Trainer
-from pipelines.input_options import InputSpec
+from pipelines.images.input_options import InputSpec
 from pipelines.manifest import read_manifest
-from pipelines.parts import Parts
-from pipelines.reader_options import ReaderOptions
+from pipelines.reading.options import ReaderOptions
+from pipelines.reading.parts import Parts
 from scripts.training.feeds import Data
 from scripts.training.stored_features import StoredFeatures
 

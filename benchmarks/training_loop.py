@@ -103,7 +103,7 @@ def _loop(loop: str, options: argparse.Namespace) -> tuple[str, Callable[[], Any
     from models.training.feed import Feed
     from models.training.options import HardwareOptions
     from models.training.trainer import Trainer
-    from pipelines.parts import Parts
+    from pipelines.reading.parts import Parts
 
     kind = "mirrored" if options.replicas > 1 else "single"
     machine = hardware.prepare(HardwareOptions(strategy=kind, replicas=options.replicas))
@@ -148,8 +148,8 @@ def _batches(images: Any, labels: Any, parts: Any) -> Any:
     import tensorflow as tf
 
     from models.training import hardware
-    from pipelines.resident import Resident
-    from pipelines.stages import Stages
+    from pipelines.reading.resident import Resident
+    from pipelines.reading.stages import Stages
 
     split = Resident(
         image=tf.constant(images),

@@ -4,7 +4,7 @@ import dataclasses
 
 from base.errors import require
 from base.options import option
-from models.backbone_table import is_backbone, likeliest_backbone
+from models.backbones.table import is_backbone, likeliest_backbone
 
 NAMES = ("cnn",)
 

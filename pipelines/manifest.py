@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from base.errors import input_error
-from pipelines.form import Encoding
+from pipelines.images.form import Encoding
 
 FORMAT = "millrace-dataset"
 VERSION = 2

@@ -12,7 +12,7 @@ import functools
 
 import tensorflow as tf
 
-from pipelines import exif
+from pipelines.images import exif
 
 # Tags of fields that hold bytes: number 1, 2, 3, kind 2. `Feature` has its bytes in 1, its integers in 3.
 _ONE, _TWO, _THREE = b"\x0a", b"\x12", b"\x1a"

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from base.command import Terminated, run
 from base.native_log import captured
 from base.options import parse
-from pipelines.conversion_report import count, describe, name_problems, progress_bar
-from pipelines.convert_options import ConvertOptions, RunOptions, VerifyOptions
-from pipelines.destination import check_destination, finished_dataset
-from pipelines.plan import plan_splits
-from pipelines.source_options import SourceOptions
+from pipelines.conversion.destination import check_destination, finished_dataset
+from pipelines.conversion.options import ConvertOptions, RunOptions, VerifyOptions
+from pipelines.conversion.plan import plan_splits
+from pipelines.conversion.report import count, describe, name_problems, progress_bar
+from pipelines.conversion.workplace import Workplace, claimed
 from pipelines.sources.open import open_source
-from pipelines.workplace import Workplace, claimed
+from pipelines.sources.options import SourceOptions
 
 _NAME = "build_tfrecords.py"
 _DESCRIPTION = "Turns labelled images into TFRecords, divided into splits and shuffled."
@@ -60,7 +60,9 @@ def _build(place: Workplace, chosen: SourceOptions, options: ConvertOptions, how
     total = sum(map(len, plan.splits.values()))
     try:
         with captured(), progress_bar(total, shown=not how.quiet) as progress:
-            from pipelines.convert import convert  # brings TensorFlow, which takes seconds: refusals come before it
+            from pipelines.conversion.convert import (
+                convert,  # brings TensorFlow, which takes seconds: refusals come before it
+            )
 
             made = convert(place, source, plan, options, made_by, run=how, seed=chosen.seed, progress=progress)
     except (KeyboardInterrupt, Terminated):
@@ -77,7 +79,7 @@ def _verify(argv: list[str]) -> None:
 
     manifest = read_manifest(chosen.verify_path)
     with captured(), progress_bar(manifest.examples, shown=not how.quiet, verb="verifying") as progress:
-        from pipelines.verify import verify
+        from pipelines.conversion.verify import verify
 
         verify(chosen.verify_path, manifest, threads=how.threads, progress=progress)
     shards = sum(len(split.shards) for split in manifest.splits.values())

@@ -18,7 +18,7 @@ from base import command, native_log
 from base.errors import InputError, require
 from base.options import option, parse
 from models.training.cluster import require_free_port
-from pipelines.data_service_options import require_address
+from pipelines.service.options import require_address
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ def _main(argv: Sequence[str] | None) -> None:
         require_free_port(f"0.0.0.0:{options.port or _DISPATCHER_PORT}")
     with native_log.captured():
         # TensorFlow takes seconds to import, and what could be refused without it has been.
-        from pipelines import service_servers
+        from pipelines.service import servers as service_servers
 
         port = options.port or (_DISPATCHER_PORT if options.role == "dispatcher" else _free_port())
         place = service_servers.Place(host=options.host, port=port)
@@ -89,7 +89,7 @@ def _main(argv: Sequence[str] | None) -> None:
 
 
 def _start_dispatcher(options: ServerOptions, place: Any) -> Any:
-    from pipelines import service_servers
+    from pipelines.service import servers as service_servers
 
     server = service_servers.start_dispatcher(place)
     print(f"dispatcher: grpc://{place.address}" + ("" if place.is_loopback else " (no authentication)"))
@@ -99,7 +99,7 @@ def _start_dispatcher(options: ServerOptions, place: Any) -> Any:
 
 
 def _start_worker(options: ServerOptions, place: Any) -> Any:
-    from pipelines import service_servers
+    from pipelines.service import servers as service_servers
 
     _ask_dispatcher(options)
     server = service_servers.start_worker(place, options.dispatcher)
@@ -117,7 +117,7 @@ def _serve(options: ServerOptions) -> None:
 
 def _ask_dispatcher(options: ServerOptions) -> None:
     """Whether it answers; in a thread of its own, since a signal would have to wait for the answer."""
-    from pipelines.dispatcher import workers_of
+    from pipelines.service.dispatcher import workers_of
 
     errors: list[Exception] = []
 

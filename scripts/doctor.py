@@ -18,7 +18,7 @@ from base.options import option, parse, to_dict, to_yaml
 from pipelines.doctor.tuning import candidates, starting_at, tune
 from pipelines.doctor.verdict import Gain, diagnose
 from pipelines.manifest import Manifest, read_manifest
-from pipelines.reader_options import ReaderOptions
+from pipelines.reading.options import ReaderOptions
 from scripts.training.options import recipe_groups
 
 

@@ -11,13 +11,13 @@ from base import command, native_log
 from base.errors import input_error, require
 from base.files import whole_file
 from base.options import parse
-from models.backbone_options import BackboneOptions
-from models.backbone_table import BACKBONES
+from models.backbones.options import BackboneOptions
+from models.backbones.table import BACKBONES
 from models.model_source import ModelSource, find_model
-from pipelines.form import form_of
-from pipelines.image_file_options import ImageFileOptions
-from pipelines.image_files import ImageFiles, first_of
-from pipelines.input_options import InputSpec
+from pipelines.images.file_options import ImageFileOptions
+from pipelines.images.files import ImageFiles, first_of
+from pipelines.images.form import form_of
+from pipelines.images.input_options import InputSpec
 from scripts.judging.predict_options import PredictOptions
 from scripts.judging.predictions import chosen_columns, columns_of, writer
 
@@ -49,9 +49,9 @@ def _main(argv: Sequence[str] | None) -> None:
     listed = first_of(files)
     with native_log.captured():
         # TensorFlow takes seconds to import, and what could be refused without it has been.
-        from models.backbones import build_imagenet_model
+        from models.backbones.build import build_imagenet_model
         from models.inference import Classifier, load_network
-        from pipelines.image_stream import stream_images
+        from pipelines.images.stream import stream_images
         from scripts.judging.predicting import predict
 
         shape = None if asked.image_size is None else (asked.image_size, asked.image_size, 3)

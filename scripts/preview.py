@@ -12,7 +12,7 @@ from base import command, files, native_log
 from base.errors import require
 from base.options import option, parse
 from pipelines.augment.generator_options import joined_policy
-from pipelines.input_options import resolve
+from pipelines.images.input_options import resolve
 from pipelines.manifest import Manifest, read_manifest
 from scripts.training.options import recipe_groups
 
@@ -68,7 +68,7 @@ def _batches(options: dict[str, Any], manifest: Manifest, policy: Any) -> tuple[
     """The first batch of a training, as it is and augmented, as arrays."""
     # TensorFlow takes seconds to import, and what could be refused without it has been.
     from pipelines.augment.augmentation import Augmentation
-    from pipelines.parts import Parts
+    from pipelines.reading.parts import Parts
     from scripts.training import feeds
 
     asked: PreviewOptions = options["preview"]

@@ -15,7 +15,7 @@ from rich.table import Table
 from base import command, native_log
 from base.errors import InputError, input_error, require
 from base.options import given, option, parse
-from models.backbone_table import likeliest_backbone
+from models.backbones.table import likeliest_backbone
 from models.model_options import NAMES, ModelOptions
 from scripts.training.options import recipe_groups
 
@@ -184,8 +184,8 @@ def _draw(subject: Any, image: Path, out: Path) -> list[str]:
 
     from models.summary.activations import draw_filters, draw_maps, ends_of_blocks, feature_maps, first_filters
     from models.summary.calls import calls_of
-    from pipelines.decode import decode_file
-    from pipelines.header import UndecodableError
+    from pipelines.images.decode import decode_file
+    from pipelines.images.header import UndecodableError
 
     try:
         pixels = decode_file(image.read_bytes(), subject.spec).numpy()

@@ -14,7 +14,7 @@ from base import command, native_log
 from base.errors import require
 from base.options import neutral_names, to_dict
 from models.training.run_directory import RunDirectory
-from pipelines.input_options import InputOptions
+from pipelines.images.input_options import InputOptions
 from pipelines.manifest import Manifest, read_manifest
 from scripts.training import going_on, rehearsals
 from scripts.training.options import RunOptions, parse_options

@@ -14,11 +14,11 @@ import pytest
 import tensorflow as tf
 
 from base.options import parse
-from pipelines.convert_options import ConvertOptions, RunOptions, VerifyOptions
-from pipelines.example_ids import read_ids
+from pipelines.conversion.options import ConvertOptions, RunOptions, VerifyOptions
 from pipelines.manifest import read_manifest
-from pipelines.source_options import SourceOptions
-from pipelines.split_files import SplitFiles
+from pipelines.reading.example_ids import read_ids
+from pipelines.reading.split_files import SplitFiles
+from pipelines.sources.options import SourceOptions
 from scripts import build_tfrecords, evaluate, predict, train
 from scripts.judging.evaluate_options import EvaluateOptions
 from scripts.training.options import GROUPS as TRAIN_GROUPS

@@ -8,15 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tensorflow as tf
 
-from pipelines import exif
 from pipelines.doctor import stages as measured
 from pipelines.doctor.sample import Columns, Sample, decoding
 from pipelines.doctor.stages import Measuring
 from pipelines.doctor.verdict import Remedy, Stage
-from pipelines.encoded import encode_file, encode_pixels
-from pipelines.form import Form, Resize, parse_resize
-from pipelines.frames import Frames
-from pipelines.header import read_header
+from pipelines.images import exif
+from pipelines.images.encoded import encode_file, encode_pixels
+from pipelines.images.form import Form, Resize, parse_resize
+from pipelines.images.frames import Frames
+from pipelines.images.header import read_header
 from pipelines.manifest import Manifest
 
 _HEADROOM = 1.15  # of a stored image over the model's, for random crops: 256 for 224

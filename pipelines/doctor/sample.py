@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipelines import decode, records, windows
-from pipelines.frames import Frames
-from pipelines.header import UndecodableError, read_header
+from pipelines import records
+from pipelines.images import decode, windows
+from pipelines.images.frames import Frames
+from pipelines.images.header import UndecodableError, read_header
 from pipelines.manifest import Manifest
-from pipelines.reader import read_error
-from pipelines.split_files import FILE_ERRORS, SplitFiles
+from pipelines.reading.reader import read_error
+from pipelines.reading.split_files import FILE_ERRORS, SplitFiles
 
 Columns = dict[str, tf.Tensor]
 

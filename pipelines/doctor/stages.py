@@ -16,7 +16,7 @@ from pipelines.doctor import sample as samples
 from pipelines.doctor.clock import Cost, cost, cost_of_element
 from pipelines.doctor.sample import Columns, Decoding, Sample
 from pipelines.doctor.verdict import Stage
-from pipelines.synthetic import Batch, constant_batches
+from pipelines.reading.synthetic import Batch, constant_batches
 
 _PARSED_AT_ONCE = 256
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from pipelines.conversion.splits import hash_ids
 from pipelines.health.observation import Moments, Observation
-from pipelines.splits import hash_ids
 
 SAMPLE = 2000
 

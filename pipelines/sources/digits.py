@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipelines.source_options import DIGITS
 from pipelines.sources.arrays import from_arrays
+from pipelines.sources.options import DIGITS
 from pipelines.sources.source import Source
 
 BRIGHTEST = 16  # the images count, in each cell of 4x4 pixels, those that are set

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from base.errors import input_error, require
-from pipelines.source_options import DIGITS, RECORDS, TFDS, SourceOptions
 from pipelines.sources import arrays, digits
 from pipelines.sources.archive import compression
 from pipelines.sources.archive_kinds import is_archive, is_npz, list_archive
 from pipelines.sources.disk import list_folder
 from pipelines.sources.folder import open_folder
+from pipelines.sources.options import DIGITS, RECORDS, TFDS, SourceOptions
 from pipelines.sources.records import open_records
 from pipelines.sources.source import Source
 from pipelines.sources.table import open_table

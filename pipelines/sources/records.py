@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from base.errors import input_error, require
-from pipelines.source_options import RECORDS, SourceOptions
 from pipelines.sources.labels import number_labels
+from pipelines.sources.options import RECORDS, SourceOptions
 from pipelines.sources.record_index import Found, Keys, index
 from pipelines.sources.source import Source
 from pipelines.sources.split_names import SPLIT_NAMES

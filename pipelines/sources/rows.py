@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from base.errors import InputError, input_error, nearest, require
-from pipelines.source_options import SourceOptions
+from pipelines.sources.options import SourceOptions
 from pipelines.sources.source import Problem
 from pipelines.sources.tree import as_text
 

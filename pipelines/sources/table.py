@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from base.errors import input_error, require
-from pipelines.source_options import SourceOptions
 from pipelines.sources.archive_kinds import list_archive
 from pipelines.sources.disk import file_size, read_file
 from pipelines.sources.labels import number_labels
+from pipelines.sources.options import SourceOptions
 from pipelines.sources.rows import Row, likely_groups, read_table
 from pipelines.sources.source import Problem, Source, Unreadable
 from pipelines.sources.split_names import SPLIT_NAMES

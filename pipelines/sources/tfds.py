@@ -16,8 +16,8 @@ import numpy as np
 
 from base.errors import input_error, require
 from base.native_log import captured
-from pipelines.source_options import TFDS, SourceOptions
 from pipelines.sources.labels import number_labels
+from pipelines.sources.options import TFDS, SourceOptions
 from pipelines.sources.record_index import Found, Keys, index
 from pipelines.sources.source import Source, Unreadable
 

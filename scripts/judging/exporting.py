@@ -17,13 +17,13 @@ from models.export.metadata import Metadata
 from models.export.onnx import run_onnx, write_onnx
 from models.export.saved_model import run_saved_model, write_saved_model
 from models.export.tflite import run_tflite, write_tflite
-from pipelines.exif_in_graph import orientation_of
-from pipelines.form import form_of
-from pipelines.form_in_graph import decode_as_stored
-from pipelines.input_options import InputSpec
+from pipelines.images.exif_in_graph import orientation_of
+from pipelines.images.form import form_of
+from pipelines.images.form_in_graph import decode_as_stored
+from pipelines.images.input_options import InputSpec
 from pipelines.manifest import Manifest
-from pipelines.parts import Parts
-from pipelines.reader_options import ReaderOptions
+from pipelines.reading.options import ReaderOptions
+from pipelines.reading.parts import Parts
 from scripts.judging.judged_run import JudgedRun
 from scripts.training.feeds import Data
 

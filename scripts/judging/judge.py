@@ -15,8 +15,8 @@ from pipelines.augment.augmentation import pixels
 from pipelines.augment.draws import draws_of
 from pipelines.augment.warp import warp
 from pipelines.manifest import Manifest
-from pipelines.parts import Parts
-from pipelines.reader_options import ReaderOptions
+from pipelines.reading.options import ReaderOptions
+from pipelines.reading.parts import Parts
 from scripts.judging.judged_run import JudgedRun
 from scripts.training.feeds import Data
 

@@ -13,7 +13,7 @@ from models.heads import Head, head_for
 from models.training.run_directory import RunDirectory
 from pipelines.augment.generator_options import joined_policy
 from pipelines.augment.policy import Policy
-from pipelines.input_options import InputSpec
+from pipelines.images.input_options import InputSpec
 from scripts.training.options import recipe_groups
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from base.errors import require
 from models.inference import Classifier
-from pipelines.conversion_report import progress_bar
-from pipelines.image_stream import StreamedImage
+from pipelines.conversion.report import progress_bar
+from pipelines.images.stream import StreamedImage
 from pipelines.native_errors import reason_of
 from pipelines.sources.source import Unreadable
 from scripts.judging.predict_options import PredictOptions

@@ -8,17 +8,17 @@ from typing import Any
 import keras
 
 from base.errors import input_error, require
-from models.backbone_options import BackboneOptions
-from models.backbone_table import BACKBONES
-from models.backbones import build_backbone_model
+from models.backbones.build import build_backbone_model
+from models.backbones.freezing import unfreeze
+from models.backbones.options import BackboneOptions
+from models.backbones.table import BACKBONES
 from models.cnn import build_cnn
-from models.freezing import unfreeze
 from models.heads import head_for
 from models.model_options import ModelOptions
 from models.own_model import build_own_model, own_classes
 from models.training.optimizers import build_optimizer
 from models.training.run_directory import RunDirectory
-from pipelines.input_options import DEFAULT_IMAGE_SIZE, Fit, InputOptions, InputSpec, resolve
+from pipelines.images.input_options import DEFAULT_IMAGE_SIZE, Fit, InputOptions, InputSpec, resolve
 from pipelines.manifest import read_manifest
 
 _CLASSES = 10  # of a new model, when nothing is said

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from base.errors import require
-from pipelines.budget import Budget
+from pipelines.reading.budget import Budget
 from scripts import train
 from scripts.searching.size_check import limits_of, size_check
 from tuning.hours import Hours

@@ -23,7 +23,7 @@ from models.training.keras_internals import without_kernels
 from models.training.optimizers import build_optimizer
 from models.training.resizing import build_stages
 from pipelines.manifest import read_manifest
-from pipelines.parts import Parts
+from pipelines.reading.parts import Parts
 from scripts.training.assembly import Setting, fitted_standardisation, setting_of
 from scripts.training.building import build_model, built, freeze
 from scripts.training.options import options_of

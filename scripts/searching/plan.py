@@ -6,7 +6,7 @@ from typing import Any
 
 from base.errors import require
 from base.options import to_dict
-from pipelines.input_options import resolve
+from pipelines.images.input_options import resolve
 from pipelines.manifest import read_manifest
 from scripts.searching.space import search_space
 from tuning.oracles.options import OracleOptions

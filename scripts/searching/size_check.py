@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 
 from base.errors import InputError, input_error
-from pipelines.budget import available_memory, parse_bytes
+from pipelines.reading.budget import available_memory, parse_bytes
 from scripts.searching.trial_sizes import COMMAND
 from scripts.training import options as train_options
 from tuning.processes.gpus import Gpu, least_of

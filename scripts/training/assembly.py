@@ -9,17 +9,17 @@ from typing import Any
 import tensorflow as tf
 
 from base.errors import require
-from models.finetuning import Phase
+from models.backbones.finetuning import Phase
 from models.heads import Head, head_for
 from models.standardise import DEFAULT, Standardisation
 from models.training.hardware import Hardware
 from pipelines.augment.augmentation import Augmentation
 from pipelines.augment.generator_options import GeneratorOptions, joined_policy
 from pipelines.augment.policy import Policy
-from pipelines.input_options import InputSpec, resolve
+from pipelines.images.input_options import InputSpec, resolve
 from pipelines.manifest import Manifest
-from pipelines.parts import Parts
-from pipelines.statistics import pixel_statistics, require_whitenable, zca_matrix
+from pipelines.reading.parts import Parts
+from pipelines.reading.statistics import pixel_statistics, require_whitenable, zca_matrix
 from scripts.training.feeds import Data
 
 _NAMED_VERSIONS = ("tensorflow", "keras", "numpy", "millrace")

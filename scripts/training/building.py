@@ -6,11 +6,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from models.backbone_preprocessing import set_input_statistics
-from models.backbones import build_backbone_model, head_of
+from models.backbones.build import build_backbone_model, head_of
+from models.backbones.finetuning import Phase
+from models.backbones.freezing import learning_rate_shares, unfreeze
+from models.backbones.preprocessing import set_input_statistics
 from models.cnn import build_cnn
-from models.finetuning import Phase
-from models.freezing import learning_rate_shares, unfreeze
 from models.own_model import build_own_model
 from models.standardise import DEFAULT, Standardisation
 from models.training.compiling import compile_model

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from base import command
 from base.errors import InputError
-from pipelines.dispatcher import workers_of
+from pipelines.service.dispatcher import workers_of
 
 _BETWEEN_LOOKS = 2.0  # seconds
 

@@ -11,18 +11,18 @@ import tensorflow as tf
 from models.training.feed import Feed
 from models.training.hardware import available_cores, prepare
 from models.training.stopwatch import Timing
-from pipelines import resident
 from pipelines.augment.augmentation import host_crop
-from pipelines.budget import Budget, available_memory
 from pipelines.doctor import remedies as cures
 from pipelines.doctor import sample as samples
 from pipelines.doctor import stages as measured
 from pipelines.doctor.stages import Measuring
 from pipelines.doctor.verdict import Machine, Remedy, Stage, Start, Training
-from pipelines.frames import Frames, training_frames
+from pipelines.images.frames import Frames, training_frames
 from pipelines.manifest import Manifest
-from pipelines.reader_options import ReaderOptions
-from pipelines.split_files import SplitFiles
+from pipelines.reading import resident
+from pipelines.reading.budget import Budget, available_memory
+from pipelines.reading.options import ReaderOptions
+from pipelines.reading.split_files import SplitFiles
 from scripts.training import assembly, building, feeds
 
 _ROUNDS = 4  # of the short training and of constant batches, in turn; fewer where a step takes seconds

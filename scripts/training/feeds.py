@@ -9,19 +9,20 @@ import numpy as np
 import tensorflow as tf
 
 from models.training.feed import Feed
-from pipelines import frames, reader
-from pipelines.arrivals import Arrivals
 from pipelines.augment.augmentation import Augmentation, host_crop
 from pipelines.augment.policy import Policy
-from pipelines.budget import Budget
-from pipelines.example_ids import ids_at
-from pipelines.input_options import InputSpec
+from pipelines.images import frames
+from pipelines.images.input_options import InputSpec
 from pipelines.manifest import Manifest
-from pipelines.parts import Parts
-from pipelines.reader_options import ReaderOptions
-from pipelines.sample_weights import weighted
-from pipelines.split_files import FILE_ERRORS, SplitFiles
-from pipelines.synthetic import constant_batches, synthetic_batch
+from pipelines.reading import reader
+from pipelines.reading.budget import Budget
+from pipelines.reading.example_ids import ids_at
+from pipelines.reading.options import ReaderOptions
+from pipelines.reading.parts import Parts
+from pipelines.reading.sample_weights import weighted
+from pipelines.reading.split_files import FILE_ERRORS, SplitFiles
+from pipelines.reading.synthetic import constant_batches, synthetic_batch
+from pipelines.service.arrivals import Arrivals
 
 Batch = dict[str, tf.Tensor]
 

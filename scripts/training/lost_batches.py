@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import keras
 
-from pipelines.arrivals import Arrivals
+from pipelines.service.arrivals import Arrivals
 
 
 class LostBatches(keras.callbacks.Callback):

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from base.errors import require
 from base.options import build, given, option, parse
-from models.backbone_options import BackboneOptions
+from models.backbones.finetuning import FineTuningOptions
+from models.backbones.options import BackboneOptions
 from models.cnn_options import CNNOptions
-from models.finetuning import FineTuningOptions
 from models.heads import HeadOptions
 from models.model_options import ModelOptions
 from models.training.loss_options import LossOptions
@@ -18,9 +18,9 @@ from models.training.resizing_options import ResizingOptions
 from models.training.schedules import ScheduleOptions
 from pipelines.augment.generator_options import GeneratorOptions
 from pipelines.augment.options import AugmentOptions
-from pipelines.data_service_options import DataServiceOptions
-from pipelines.input_options import InputOptions
-from pipelines.reader_options import ReaderOptions
+from pipelines.images.input_options import InputOptions
+from pipelines.reading.options import ReaderOptions
+from pipelines.service.options import DataServiceOptions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

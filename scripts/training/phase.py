@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models.backbones import backbone_layers
-from models.finetuning import Phase
+from models.backbones.build import backbone_layers
+from models.backbones.finetuning import Phase
 from models.training.broadcast import broadcast
 from models.training.failures import NotFinite
 from models.training.feed import Feed

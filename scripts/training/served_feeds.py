@@ -8,13 +8,13 @@ import tensorflow as tf
 
 from base.errors import input_error, require
 from models.training.feed import Feed
-from pipelines.arrivals import Arrivals
 from pipelines.augment.augmentation import Augmentation
-from pipelines.data_service import Served, Ticker, said_by_worker
-from pipelines.dispatcher import require_workers
-from pipelines.reader_options import ReaderOptions
-from pipelines.sample_weights import weighted
-from pipelines.split_files import FILE_ERRORS, SplitFiles
+from pipelines.reading.options import ReaderOptions
+from pipelines.reading.sample_weights import weighted
+from pipelines.reading.split_files import FILE_ERRORS, SplitFiles
+from pipelines.service.arrivals import Arrivals
+from pipelines.service.batches import Served, Ticker, said_by_worker
+from pipelines.service.dispatcher import require_workers
 from scripts.training.dispatcher_watch import watched
 from scripts.training.feeds import Data
 

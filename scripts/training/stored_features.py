@@ -10,16 +10,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.backbones import backbone_of
+from models.backbones.build import backbone_of
 from models.fingerprint import layers_fingerprint, weights_fingerprint
 from models.training.hardware import Hardware
-from pipelines.budget import Budget
-from pipelines.conversion_report import progress_bar
-from pipelines.feature_files import Vectors
-from pipelines.feature_writer import Rows
-from pipelines.features import FeatureStore
-from pipelines.parts import Parts
-from pipelines.split_files import SplitFiles
+from pipelines.conversion.report import progress_bar
+from pipelines.features.files import Vectors
+from pipelines.features.store import FeatureStore
+from pipelines.features.writer import Rows
+from pipelines.reading.budget import Budget
+from pipelines.reading.parts import Parts
+from pipelines.reading.split_files import SplitFiles
 from scripts.training.assembly import Setting
 from scripts.training.feeds import Data
 
@@ -58,7 +58,7 @@ class StoredFeatures(Data):
     Each process sees to its own: workers that share the folder wait for the one that computes, others compute, too.
 
     Args:
-        model: Of `models.backbones`; what its backbone gives now is what is stored, in inference mode.
+        model: Of `models.backbones.build`; what its backbone gives now is what is stored, in inference mode.
         hardware: What the model was made under.
         arguments, named: As `Data` takes them.
         budget: What memory is left, where other splits are held, too; by default what the options say.

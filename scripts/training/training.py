@@ -8,19 +8,19 @@ from typing import Any
 import keras
 import numpy as np
 
-from models.backbone_table import BACKBONES
-from models.backbones import backbone_layers
-from models.finetuning import Phase
-from models.freezing import unfrozen
+from models.backbones.build import backbone_layers
+from models.backbones.finetuning import Phase
+from models.backbones.freezing import unfrozen
+from models.backbones.table import BACKBONES
 from models.own_model import needs_its_file
 from models.standardise import Standardisation
 from models.training.feed import Feed
 from models.training.hardware import Hardware
 from pipelines.augment.augmentation import Augmentation
-from pipelines.example_ids import read_ids
 from pipelines.manifest import Manifest
-from pipelines.sample_weights import read_sample_weights
-from pipelines.split_files import SplitFiles
+from pipelines.reading.example_ids import read_ids
+from pipelines.reading.sample_weights import read_sample_weights
+from pipelines.reading.split_files import SplitFiles
 from scripts.training import assembly, feeds
 from scripts.training.assembly import Setting
 from scripts.training.building import build_model

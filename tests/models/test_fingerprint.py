@@ -1,10 +1,10 @@
 import keras
 import pytest
 
-from models.backbone_options import BackboneOptions
-from models.backbones import backbone_of, build_backbone_model
+from models.backbones.build import backbone_of, build_backbone_model
+from models.backbones.freezing import unfreeze
+from models.backbones.options import BackboneOptions
 from models.fingerprint import layers_fingerprint, weights_fingerprint
-from models.freezing import unfreeze
 from models.heads import Head
 from models.standardise import Standardisation
 

@@ -15,7 +15,7 @@ from models.cnn_options import CNNOptions
 from models.heads import Head
 from models.standardise import DEFAULT, Standardisation, standardised
 from pipelines.augment.generator_options import GeneratorOptions
-from pipelines.input_options import InputSpec
+from pipelines.images.input_options import InputSpec
 from scripts.training import assembly
 
 SHAPE = (6, 5, 3)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines import shards
+from pipelines.conversion import shards
 
 
 class Images:
@@ -83,12 +83,12 @@ def convert_into():
     """Converts as the command does, `convert_into(source, out, encoding="png", ...)`; returns the manifest."""
 
     def convert_into(source, out: Path, *, workers=2, seed=0, hold_out="validation=0.1", **options):
-        from pipelines.convert import convert
-        from pipelines.convert_options import ConvertOptions, RunOptions
-        from pipelines.plan import plan_splits
-        from pipelines.source_options import SourceOptions
+        from pipelines.conversion.convert import convert
+        from pipelines.conversion.options import ConvertOptions, RunOptions
+        from pipelines.conversion.plan import plan_splits
+        from pipelines.conversion.workplace import claimed
         from pipelines.sources.open import open_source
-        from pipelines.workplace import claimed
+        from pipelines.sources.options import SourceOptions
 
         chosen = SourceOptions(source=str(source), seed=seed, hold_out=hold_out)
         wanted = ConvertOptions(out=str(out), **options)
@@ -107,13 +107,14 @@ def open_split():
     """A split of a dataset folder, its images as `policy` wants them: `open_split(folder, spec, cache="none", ...)`."""
 
     def open_split(folder, spec, *, split="train", batch_size=4, policy=None, seed=3, balanced=False, **options):
-        from pipelines import frames, reader
         from pipelines.augment.augmentation import host_crop
-        from pipelines.budget import Budget
+        from pipelines.images import frames
         from pipelines.manifest import read_manifest
-        from pipelines.parts import Parts
-        from pipelines.reader_options import ReaderOptions
-        from pipelines.split_files import SplitFiles
+        from pipelines.reading import reader
+        from pipelines.reading.budget import Budget
+        from pipelines.reading.options import ReaderOptions
+        from pipelines.reading.parts import Parts
+        from pipelines.reading.split_files import SplitFiles
 
         manifest, chosen = read_manifest(folder), ReaderOptions(**options)
         return reader.open_split(

@@ -23,11 +23,11 @@ from models.training.compiling import compile_model
 from models.training.optimizers import build_optimizer
 from models.training.options import HardwareOptions, OptimizerOptions
 from models.training.trainer import Trainer
-from pipelines import service_servers
-from pipelines.input_options import InputSpec
+from pipelines.images.input_options import InputSpec
 from pipelines.manifest import read_manifest
-from pipelines.parts import Parts
-from pipelines.reader_options import ReaderOptions
+from pipelines.reading.options import ReaderOptions
+from pipelines.reading.parts import Parts
+from pipelines.service import servers as service_servers
 from scripts import build_tfrecords, data_service, train
 from scripts.training.feeds import Data
 from scripts.training.lost_batches import LostBatches
@@ -183,7 +183,7 @@ def test_a_worker_ends_when_its_dispatcher_has(capsys):
 _WAITING = """
 import sys, threading
 from pathlib import Path
-from pipelines.service_servers import Place, start_dispatcher, start_worker
+from pipelines.service.servers import Place, start_dispatcher, start_worker
 from scripts.training import served_feeds
 from tests.scripts.test_data_service import free_port, opened
 place = Place(host="127.0.0.1", port=free_port())

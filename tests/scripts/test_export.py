@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from pipelines.decode import decode_file
-from pipelines.input_options import InputSpec
+from pipelines.images.decode import decode_file
+from pipelines.images.input_options import InputSpec
 from scripts import build_tfrecords, export, predict, train
 from scripts.judging import exporting
 from tests.scripts.conftest import SMALL

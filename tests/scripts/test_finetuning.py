@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.finetuning import FineTuningOptions
+from models.backbones.finetuning import FineTuningOptions
 from models.training.checkpoint import read
 from models.training.feed import Feed
 from models.training.schedules import ScheduleOptions, factors

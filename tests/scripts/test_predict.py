@@ -13,9 +13,9 @@ import tensorflow as tf
 from PIL import Image
 
 from models.imagenet import imagenet_classes
-from pipelines.example_ids import read_ids
 from pipelines.manifest import read_manifest
-from pipelines.split_files import SplitFiles
+from pipelines.reading.example_ids import read_ids
+from pipelines.reading.split_files import SplitFiles
 from scripts import build_tfrecords, predict, train
 from tests.scripts.conftest import SMALL, write_photos
 

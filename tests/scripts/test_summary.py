@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.backbone_options import BackboneOptions
-from models.backbones import backbone_of, build_backbone_model
+from models.backbones.build import backbone_of, build_backbone_model
+from models.backbones.options import BackboneOptions
 from models.heads import Head
 from models.own_model import build_own_model
 from scripts import summary, train

@@ -12,9 +12,9 @@ import pytest
 import tensorflow as tf
 import yaml
 
-from pipelines.example_ids import read_ids
 from pipelines.manifest import read_manifest
-from pipelines.split_files import SplitFiles
+from pipelines.reading.example_ids import read_ids
+from pipelines.reading.split_files import SplitFiles
 from scripts import build_tfrecords, train
 from tests.scripts.conftest import SMALL, write_photos
 

@@ -12,12 +12,12 @@ from pipelines.augment.augmentation import host_crop
 from pipelines.augment.policy import Policy, read_steps
 from pipelines.doctor import remedies, sample, stages
 from pipelines.doctor.stages import Measuring
-from pipelines.form import Form, parse_resize
-from pipelines.frames import training_frames
-from pipelines.input_options import InputSpec
+from pipelines.images.form import Form, parse_resize
+from pipelines.images.frames import training_frames
+from pipelines.images.input_options import InputSpec
 from pipelines.manifest import Shard, Split
-from pipelines.split_files import SplitFiles
-from pipelines.synthetic import synthetic_batch
+from pipelines.reading.split_files import SplitFiles
+from pipelines.reading.synthetic import synthetic_batch
 
 BRIEFLY = Measuring(seconds=0.02, threads=2)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from base.errors import InputError
-from pipelines.plan import plan_splits
-from pipelines.source_options import SourceOptions
+from pipelines.conversion.plan import plan_splits
 from pipelines.sources.open import open_source
+from pipelines.sources.options import SourceOptions
 from pipelines.sources.source import Unreadable
 
 FILES = {

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from base.errors import InputError
-from pipelines.source_options import SourceOptions
 from pipelines.sources.arrays import from_arrays, open_idx, open_npz
 from pipelines.sources.digits import open_digits
 from pipelines.sources.open import open_source
+from pipelines.sources.options import SourceOptions
 
 RANDOM = np.random.default_rng(3)
 PIXELS = RANDOM.integers(0, 256, (6, 4, 5, 3), np.uint8)

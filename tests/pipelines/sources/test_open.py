@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from base.errors import InputError
-from pipelines.plan import plan_splits
-from pipelines.source_options import SourceOptions
+from pipelines.conversion.plan import plan_splits
 from pipelines.sources.open import open_source
+from pipelines.sources.options import SourceOptions
 
 PIXELS = np.random.default_rng(3).integers(0, 256, (6, 4, 5, 3), np.uint8)
 LABELS = np.array([0, 1, 2, 0, 1, 2])

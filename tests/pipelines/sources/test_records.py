@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 
 from base.errors import InputError
-from pipelines.plan import plan_splits
-from pipelines.source_options import SourceOptions
+from pipelines.conversion.plan import plan_splits
 from pipelines.sources.crc32c import crc32c, masked_crc32c
 from pipelines.sources.open import open_source
+from pipelines.sources.options import SourceOptions
 from pipelines.sources.source import Unreadable
 
 

@@ -3,9 +3,9 @@ import zipfile
 import pytest
 
 from base.errors import InputError
-from pipelines.plan import plan_splits
-from pipelines.source_options import SourceOptions
+from pipelines.conversion.plan import plan_splits
 from pipelines.sources.open import open_source
+from pipelines.sources.options import SourceOptions
 
 NAMES = ("a.jpg", "b.jpg", "deep/c d.jpg", 'q"uote\nü<b>.jpg', "e.jpg", "f.jpg")
 

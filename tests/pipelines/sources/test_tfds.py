@@ -4,9 +4,9 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from base.errors import InputError
-from pipelines.plan import plan_splits
-from pipelines.source_options import SourceOptions
+from pipelines.conversion.plan import plan_splits
 from pipelines.sources.open import open_source
+from pipelines.sources.options import SourceOptions
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 5, 4, 3), np.uint8)
 

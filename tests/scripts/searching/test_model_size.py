@@ -83,7 +83,7 @@ def test_what_training_refuses_is_refused_with_the_same_words(recipe, data, caps
 
 
 def test_no_weights_are_read_and_a_width_without_any_is_refused(recipe, monkeypatch, tmp_path):
-    monkeypatch.setattr("models.backbones.imagenet_weights", lambda *_: pytest.fail("weights were asked for"))
+    monkeypatch.setattr("models.backbones.build.imagenet_weights", lambda *_: pytest.fail("weights were asked for"))
     wanted = {"model": "MobileNetV2", "weights": "imagenet"}
     assert size_of(recipe(**wanted)).parameters == 2_261_827  # the published 2,257,984 and 3 classes of 1,280 features
     assert size_of(recipe(model="MobileNetV2", weights=str(tmp_path / "there.weights.h5"))).parameters == 2_261_827

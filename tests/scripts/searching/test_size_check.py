@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from base.errors import InputError
-from pipelines.budget import available_memory
+from pipelines.reading.budget import available_memory
 from scripts.searching.size_check import UNIMPORTANT, limits_of
 from scripts.training import options as train_options
 from tuning.processes.slots import Slot

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from pipelines.input_options import InputSpec
+from pipelines.images.input_options import InputSpec
 from pipelines.manifest import read_manifest
-from pipelines.parts import Parts
-from pipelines.reader_options import ReaderOptions
+from pipelines.reading.options import ReaderOptions
+from pipelines.reading.parts import Parts
 from scripts import build_tfrecords
 from scripts.training.feeds import Data
 

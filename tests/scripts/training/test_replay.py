@@ -12,10 +12,10 @@ from models.training.failures import NotFinite
 from models.training.keeper import Keeper
 from models.training.options import HardwareOptions
 from models.training.trainer import Trainer
-from pipelines.input_options import InputSpec
+from pipelines.images.input_options import InputSpec
 from pipelines.manifest import read_manifest
-from pipelines.parts import Parts
-from pipelines.reader_options import ReaderOptions
+from pipelines.reading.options import ReaderOptions
+from pipelines.reading.parts import Parts
 from scripts import build_tfrecords
 from scripts.training import replay
 from scripts.training.feeds import Data

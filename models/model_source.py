@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,7 +73,7 @@ def _found(model: str, backbones: Collection[str]) -> ModelSource:
         do = "A .h5 file becomes one with keras.models.load_model(...).save('model.keras')."
         known = path.suffix == ".keras"
         require(known, f"Expected MODEL to be {FORMS}", model=model, do=do if path.suffix in (".h5", ".hdf5") else "")
-        return _with_run(ModelSource(name=model, kind="keras", path=path), path.parent)
+        return _described(ModelSource(name=model, kind="keras", path=path), path.parent)
     if not path.is_dir():
         known = [*backbones]
         if model in known:
@@ -84,20 +84,23 @@ def _found(model: str, backbones: Collection[str]) -> ModelSource:
         do = likely if likely.startswith("Did") else "There is nothing at that path."
         raise input_error(f"Expected MODEL to be {FORMS}{or_name}", model=model, do=do)
     if (path / "saved_model.pb").is_file():
-        return _with_run(ModelSource(name=model, kind="saved_model", path=path), path.parent)
+        return _described(ModelSource(name=model, kind="saved_model", path=path), path.parent)
     is_run = (path / "config.yaml").is_file()
     require(is_run, f"Expected MODEL to be {FORMS}", model=model, do="This folder is neither.")
     file = path / "model.keras"
     do = "Finish it: the command that began it goes on with it."
     require(file.is_file(), "Expected a finished run, with its model.keras", run=model, do=do)
-    return _with_run(ModelSource(name=model, kind="keras", path=file), path)
+    return _described(ModelSource(name=model, kind="keras", path=file), path)
 
 
-def _with_run(source: ModelSource, folder: Path) -> ModelSource:
-    """`source` with what the run in whose folder it lies says of it."""
+def _described(source: ModelSource, folder: Path) -> ModelSource:
+    """`source` with what export.py has attached to it, or else with what the run in whose folder it lies says."""
     config, environment = folder / "config.yaml", folder / "environment.json"
+    attached = read_metadata(source.path)
+    if attached is not None:
+        return _as_exported(source, attached)
     if not (config.is_file() and environment.is_file()):
-        return _as_exported(source)
+        return source
     chosen = read_yaml(config)
     try:
         known: dict[str, Any] = json.loads(environment.read_text(encoding="utf-8"))
@@ -116,11 +119,7 @@ def _with_run(source: ModelSource, folder: Path) -> ModelSource:
         raise input_error(expected, error=repr(error), do="Give the .keras file alone, in another folder.") from None
 
 
-def _as_exported(source: ModelSource) -> ModelSource:
-    """`source` with what `export.py` has attached to it."""
-    known = read_metadata(source.path)
-    if known is None:
-        return source
+def _as_exported(source: ModelSource, known: Mapping[str, Any]) -> ModelSource:
     # The images' size and form are what a SavedModel sees to itself.
     images = {} if source.kind == "saved_model" else {name: known.get(name) for name in _OF_IMAGES}
     return dataclasses.replace(source, classes=tuple(map(str, known["classes"])), **images)

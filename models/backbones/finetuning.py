@@ -77,6 +77,7 @@ class FineTuningOptions:
             [(0, 2, 'none'), (2, 3, '0.1'), (3, 6, '0.3')]
         """
         phases: list[Phase] = []
+        used: list[tuple[str, int | None]] = []
         begin = 0
         for name, length in _read_stages(self.stages) or [("finetune", epochs)]:
             end = begin + length
@@ -85,9 +86,11 @@ class FineTuningOptions:
             for what, until in steps:
                 if first < (last := min(until or end, end)):
                     phases.append(Phase(len(phases), first, last, what, (begin, end)))
+                    used += [] if name == "head" else [(what, until)]
                     first = last
             begin = end
-        unused = [f"{what}:{until}" for what, until in self._steps if what not in [phase.unfreeze for phase in phases]]
+        asked = [] if not used and self.unfreeze == ("all",) else self._steps  # stages of the head alone leave it open
+        unused = [f"{what}:{until}" if until else what for what, until in asked if (what, until) not in used]
         require(not unused, "Expected --unfreeze with an epoch for each of its parts", unused=unused, epochs=epochs)
         return tuple(phases)
 

@@ -37,7 +37,8 @@ def rank_curves(scores: np.ndarray, label: np.ndarray, classes: Sequence[str]) -
         false, true, _ = roc_curve(label == place, scores[:, place])
         roc.plot(*_thinned(false, true), label=f" {classes[place]}")  # after a "_" it would go unnamed
         precision, recall, _ = precision_recall_curve(label == place, scores[:, place])
-        pr.plot(*_thinned(recall, precision), label=f" {classes[place]}", drawstyle="steps-pre")
+        # Recall falls along the curve, and each precision holds down to the next one: as average precision counts it.
+        pr.plot(*_thinned(recall, precision), label=f" {classes[place]}", drawstyle="steps-post")
     picture.legend(roc)
     return {"ROC": picture.svg_uri(roc.figure), "Precision and recall": picture.svg_uri(pr.figure)}
 

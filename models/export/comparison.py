@@ -11,6 +11,7 @@ Precision = Literal["float32", "float16", "int8"]
 
 CLEAR = 1e-4  # two best scores that differ by more leave no doubt about the class
 _LEAST = {"float32": 1.0, "float16": 0.99, "int8": 0.95}  # agreement, in float32 of the images that are clear
+_MOST = {"float32": 1e-3, "float16": 0.1, "int8": np.inf}  # difference of scores, in shares of the largest or of 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,7 @@ class Comparison:
         images: How many were compared.
         clear: Of how many the source's two best scores differ by more than `CLEAR`.
         largest_difference: Between two scores of one image and class.
+        largest_score: Of the source's, regardless of its sign; 1 at least.
         agreement: The share of the images of which both name the same class.
         clear_agreement: The same, of those that are clear; 1 where none is.
     """
@@ -28,6 +30,7 @@ class Comparison:
     images: int
     clear: int
     largest_difference: float
+    largest_score: float
     agreement: float
     clear_agreement: float
 
@@ -45,17 +48,24 @@ class Comparison:
 
         Raises:
             InputError: Too many images get another class: in float32 any that is clear, in float16 more than 1 %, in
-                int8 more than 5 %; or a score is no number.
+                int8 more than 5 %; or a score is no number, or in float32 and float16 far from the model's.
         """
         seen = self.clear_agreement if precision == "float32" else self.agreement
         require(
-            seen >= _LEAST[precision] and np.isfinite(self.largest_difference),
+            seen >= _LEAST[precision],
             f"Expected of the export in {precision} the class that the model names, for {_LEAST[precision]:.0%} of the "
             "images" + (f" whose two best scores differ by more than {CLEAR:g}" if precision == "float32" else ""),
             agreement=round(seen, 4),
             images=self.images,
             largest_difference=self.largest_difference,
             do="Calibrate on more images with --calibration, or export float16." if precision == "int8" else "",
+        )
+        most = _MOST[precision] * self.largest_score
+        require(
+            np.isfinite(self.largest_difference) and self.largest_difference <= most,
+            f"Expected of the export in {precision} the scores that the model gives, to {most:g}",
+            largest_difference=self.largest_difference,
+            images=self.images,
         )
 
 
@@ -69,6 +79,7 @@ def compare(source: np.ndarray, export: np.ndarray) -> Comparison:
         images=len(source),
         clear=int(clear.sum()),
         largest_difference=float(np.abs(source - export).max()),
+        largest_score=max(1.0, float(np.abs(source).max())),
         agreement=float(same.mean()),
         clear_agreement=float(same[clear].mean()) if clear.any() else 1.0,
     )

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from models.export.metadata import EXTRA, Metadata
 
-SIGNATURE = "serving_default"
+SIGNATURE, PIXELS = "serving_default", "pixels"
 Decode = Callable[[tf.Tensor], tf.Tensor]
 
 
@@ -61,7 +61,7 @@ def write_saved_model(model: keras.Model, decode: Decode, metadata: Metadata, pa
     shape = model.input_shape
     signatures = {
         SIGNATURE: _signature(serving.of_files, tf.TensorSpec([None], tf.string, name="image_bytes")),
-        "pixels": _signature(serving.of_pixels, tf.TensorSpec(shape, tf.uint8, name="image")),
+        PIXELS: _signature(serving.of_pixels, tf.TensorSpec(shape, tf.uint8, name="image")),
     }
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -72,12 +72,22 @@ def write_saved_model(model: keras.Model, decode: Decode, metadata: Metadata, pa
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def run_saved_model(path: Path, files: Sequence[bytes], batch_size: int = 32) -> np.ndarray:
-    """Loads a SavedModel and gives the scores, float32 `[N, K]`, of image files, as a server would."""
-    loaded = tf.saved_model.load(path)  # must stay referenced while its signature is called
-    serve = loaded.signatures[SIGNATURE]
-    batches = (files[start : start + batch_size] for start in range(0, len(files), batch_size))
-    return np.concatenate([serve(image_bytes=tf.constant(batch))["scores"].numpy() for batch in batches])
+def run_saved_model(path: Path, images: np.ndarray, files: Sequence[bytes], batch_size: int = 32) -> np.ndarray:
+    """Loads a SavedModel and gives the scores, float32 `[N + M, K]`, of pixels and then of files, as a server would.
+
+    Args:
+        path: Of `write_saved_model`.
+        images: uint8 `[N, H, W, C]`.
+        files: M images' contents.
+        batch_size: Of a call.
+    """
+    loaded = tf.saved_model.load(path)  # must stay referenced while its signatures are called
+    scores = [
+        loaded.signatures[name](**{argument: tf.constant(content[start : start + batch_size])})["scores"].numpy()
+        for name, argument, content in ((PIXELS, "image", images), (SIGNATURE, "image_bytes", files))
+        for start in range(0, len(content), batch_size)
+    ]
+    return np.concatenate(scores)
 
 
 def _signature(

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from base.errors import require
 from models.export.comparison import Comparison, compare
 from models.export.float32 import in_float32
 from models.export.keras_file import run_keras, scores_of, write_keras
@@ -53,19 +54,20 @@ def export(asked: Any, run: JudgedRun, data: tuple[Path, Manifest, str]) -> Comp
             "stored_as": run.stored_as,
             "run": run.name,
             "precision": asked.precision,
-            "data_fingerprint": manifest.fingerprint,
+            "compared_on": {"data_fingerprint": manifest.fingerprint, "split": split, "images": len(images)},
         },
     )
     calibration = _images(folder, manifest, "train", spec, asked.calibration) if asked.precision == "int8" else None
-    write, read = _ways(asked, run, model, calibration)
+    write, read, seen = _ways(asked, run, model, images, calibration)
     out = Path(asked.out)
     unproven = out.with_name(f".{os.getpid()}.tmp.{out.name}")
     try:
         write(metadata, unproven)
         # Formats that compute in float32 are held to what the model gives in float32.
         source = trained if asked.format == "keras" else model
-        comparison = compare(scores_of(source, images), read(unproven, images))
+        comparison = compare(scores_of(source, seen), read(unproven))
         comparison.require_equal(asked.precision)
+        require(not os.path.lexists(out), "Expected --out to name a file or folder that is still new", out=asked.out)
         os.replace(unproven, out)
     finally:
         shutil.rmtree(unproven, ignore_errors=True) if unproven.is_dir() else unproven.unlink(missing_ok=True)
@@ -73,18 +75,30 @@ def export(asked: Any, run: JudgedRun, data: tuple[Path, Manifest, str]) -> Comp
 
 
 def _ways(
-    asked: Any, run: JudgedRun, model: keras.Model, calibration: np.ndarray | None
-) -> tuple[Callable[[Metadata, Path], None], Callable[[Path, np.ndarray], np.ndarray]]:
-    """How a format is written, and how it is run."""
+    asked: Any, run: JudgedRun, model: keras.Model, images: np.ndarray, calibration: np.ndarray | None
+) -> tuple[Callable[[Metadata, Path], None], Callable[[Path], np.ndarray], np.ndarray]:
+    """How a format is written, how it is run for the scores of images, and these, uint8 `[N, H, W, C]`."""
     if asked.format == "keras":
-        return (lambda metadata, out: write_keras(run.directory.model, metadata, out)), (
-            lambda out, images: run_keras(out, images, run.own_classes())
+        return (
+            lambda metadata, out: write_keras(run.directory.model, metadata, out),
+            lambda out: run_keras(out, images, run.own_classes()),
+            images,
         )
     if asked.format == "onnx":
-        return (lambda metadata, out: write_onnx(model, metadata, out)), run_onnx
+        return lambda metadata, out: write_onnx(model, metadata, out), lambda out: run_onnx(out, images), images
     if asked.format == "tflite":
-        return (lambda metadata, out: write_tflite(model, metadata, out, asked.precision, calibration)), run_tflite
-    return (lambda metadata, out: write_saved_model(model, _decoder(run), metadata, out)), _run_on_files
+        return (
+            lambda metadata, out: write_tflite(model, metadata, out, asked.precision, calibration),
+            lambda out: run_tflite(out, images),
+            images,
+        )
+    decoder, files = _decoder(run), _as_files(images)
+    decoded = np.stack([decoder(tf.constant(file)).numpy() for file in files])
+    return (
+        lambda metadata, out: write_saved_model(model, decoder, metadata, out),
+        lambda out: run_saved_model(out, images, files),
+        np.concatenate([images, decoded]),
+    )
 
 
 def _decoder(run: JudgedRun) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -92,8 +106,12 @@ def _decoder(run: JudgedRun) -> Callable[[tf.Tensor], tf.Tensor]:
     return lambda file: decode_as_stored(file, run.spec, form, orientation_of(file))
 
 
-def _run_on_files(out: Path, images: np.ndarray) -> np.ndarray:
-    return run_saved_model(out, [tf.io.encode_png(image).numpy() for image in images])
+def _as_files(images: np.ndarray) -> list[bytes]:
+    """Images as files: PNG, and every other one JPEG and of another size than the model's."""
+    return [
+        tf.io.encode_jpeg(image[:-1, :-1]).numpy() if number % 2 else tf.io.encode_png(image).numpy()
+        for number, image in enumerate(images)
+    ]
 
 
 def _images(folder: Path, manifest: Manifest, split: str, spec: InputSpec, count: int) -> np.ndarray:

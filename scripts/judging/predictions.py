@@ -52,7 +52,9 @@ def chosen_columns(text: str, classes: Sequence[str]) -> dict[str, Column]:
     """
     # As in CSV, quotes are for a class with a comma in its name.
     parts = [part.strip().partition("=") for part in next(csv.reader([text], skipinitialspace=True), [""])]
-    if len(parts) == 2 and not any(equals for _, equals, _ in parts):
+    names = [name for name, _, _ in parts]
+    distinct = all(names) and len(set(names)) == len(names)
+    if len(parts) == 2 and distinct and not any(equals for _, equals, _ in parts):
         require(
             len(classes) == 2,
             "Expected --columns NAME=WHAT,...: only with two classes it is clear whose score is meant",
@@ -60,8 +62,7 @@ def chosen_columns(text: str, classes: Sequence[str]) -> dict[str, Column]:
             classes=len(classes),
         )
         return {parts[0][0]: lambda row: row.image, parts[1][0]: _score_of(1)}
-    names = [name for name, _, _ in parts]
-    good = all(name and equals and what for name, equals, what in parts) and len(set(names)) == len(names)
+    good = distinct and all(equals and what for _, equals, what in parts)
     require(good, "Expected --columns NAME=WHAT,..., each name once", columns=text)
     return {name: _column(what, classes) for name, _, what in parts}
 

@@ -132,6 +132,32 @@ def test_a_saved_model_takes_photos_as_cameras_leave_them_and_names_classes(serv
     assert (served / "assets.extra" / "labels.txt").read_text().split() == CLASSES
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "argv"),
+    [("m", ["saved_model"]), ("m.onnx", ["onnx"]), ("m.tflite", ["tflite"]), ("h.tflite", ["tflite", "float16"])],
+)
+def test_mobilenet_on_a_data_set_of_scaled_images_gives_the_same_classes_in_every_format(
+    mobilenet, tmp_path, capsys, name, argv
+):
+    exported(mobilenet, tmp_path / name, "--format", argv[0], "--precision", *argv[1:] or ["float32"])
+    said = capsys.readouterr().out
+    assert "the same class for 100.00% of" in said or "100.00% of the" in said
+
+
+@pytest.fixture(scope="module")
+def mobilenet(data, tmp_path_factory):
+    """A run of MobileNetV2 whose data set's records have another size than the model."""
+    folder = tmp_path_factory.mktemp("mobilenet")
+    source, out = str(data.parent / "source"), str(folder / "data")
+    form = ["--encoding", "jpeg", "--resize", "exact=24x20"]
+    assert build_tfrecords.main([source, "--out", out, "--quiet", *form]) == 0
+    options = ["--model", "MobileNetV2", "--weights", "none", "--width", "0.35", "--image-size", "32"]
+    options += ["--batch-size", "16", "--epochs", "3"]
+    assert train.main(["--data", out, "--run", str(folder / "run"), *options]) == 0
+    return folder / "run"
+
+
 def test_predict_knows_the_labels_and_the_images_of_what_was_exported(run, data, served, tmp_path, capsys):
     alone, said = exported(run, tmp_path / "m.keras", "--format", "keras"), []
     for model in (run, alone, served):

@@ -48,7 +48,17 @@ def test_what_makes_no_sense_is_refused(options, named):
         FineTuningOptions(**options)
 
 
+def test_a_head_alone_can_be_trained():
+    assert phases(epochs=5, stages="head:5") == [(0, 5, "none", (0, 5))]
+    with pytest.raises(InputError, match="unused=\\['0.3'\\]"):
+        phases(epochs=5, stages="head:5", unfreeze=("0.3",))
+
+
 def test_parts_without_an_epoch_are_refused():
+    with pytest.raises(InputError, match="'none:2'"):  # over before its stage begins; the head's own is another
+        phases(epochs=15, stages="head:5,finetune:10", unfreeze=("none:2", "0.3"))
+    with pytest.raises(InputError, match="unused=\\['0.3'\\]"):
+        phases(epochs=3, unfreeze=("0.3:2", "0.1:4", "0.3"))
     with pytest.raises(InputError, match="0.5"):
         phases(epochs=5, unfreeze=("none:5", "0.5"))
     with pytest.raises(InputError, match="0.1:2"):

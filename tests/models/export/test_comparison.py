@@ -29,9 +29,9 @@ def test_one_clear_image_of_another_class_is_a_mismatch():
 @pytest.mark.parametrize(("wrong", "precision", "passes"), [(1, "float16", True), (2, "float16", False),
                                                             (5, "int8", True), (6, "int8", False)])  # fmt: skip
 def test_float16_may_miss_one_of_a_hundred_and_int8_five(wrong, precision, passes):
-    source = np.tile([[0.9, 0.1]], (100, 1))
+    source = np.tile([[0.52, 0.48]], (100, 1))
     export = source.copy()
-    export[:wrong] = [0.1, 0.9]
+    export[:wrong] = [0.48, 0.52]
     if passes:
         compare(source, export).require_equal(precision)
     else:
@@ -47,3 +47,14 @@ def test_one_sigmoid_unit_is_two_classes():
 def test_scores_that_are_no_numbers_are_a_mismatch():
     with pytest.raises(InputError):
         compare(SOURCE, np.full_like(SOURCE, np.nan)).require_equal("int8")
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_the_same_class_by_other_scores_is_a_mismatch(precision):
+    """As of logits in the place of probabilities."""
+    logits = np.array([[5.0, 1.0, 0.0], [0.4, 0.41, -1.0], [0.0, 0.0, 4.0], [0.0, 9.0, 0.0]])
+    seen = compare(SOURCE, logits)
+    assert seen.clear_agreement == seen.agreement == 1
+    with pytest.raises(InputError, match=f"in {precision} the scores that the model gives"):
+        seen.require_equal(precision)
+    compare(1000 * SOURCE, 1000 * SOURCE + 0.5).require_equal(precision)

@@ -54,7 +54,13 @@ def test_a_class_with_a_comma_in_its_name_stands_in_quotes():
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("id", "Expected --columns"), ("id=image,id=class", "each name once"), ("id=images", "Did you mean 'image'")],
+    [
+        ("id", "Expected --columns"),
+        ("a,a", "each name once"),
+        (",b", "each name once"),
+        ("id=image,id=class", "each name once"),
+        ("id=images", "Did you mean 'image'"),
+    ],
 )
 def test_columns_of_no_such_form_are_refused(text, told):
     with pytest.raises(InputError, match=told):

@@ -118,7 +118,9 @@ ELSEWHERE = {
 }
 
 
-@pytest.mark.parametrize("name", ELSEWHERE)
+@pytest.mark.parametrize(
+    "name", [name if name == "cifar10" else pytest.param(name, marks=pytest.mark.slow) for name in ELSEWHERE]
+)
 def test_a_recipe_runs_by_the_commands_of_its_header_on_small_data_of_the_same_form(name, tmp_path, monkeypatch):
     small_net = [] if name == "horses_or_humans" else ["--model", "resnet-8"]
     require_header_runs(name, tmp_path, monkeypatch, small_net)

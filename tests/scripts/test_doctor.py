@@ -92,6 +92,7 @@ def test_large_photos_for_a_tiny_model_are_diagnosed_as_decode_and_get_smaller(t
     assert {"train with --cache memory, which decodes once"} < set(gains)
 
 
+@pytest.mark.slow
 def test_apply_writes_a_recipe_that_train_accepts(data, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(
         doctor, "candidates", lambda cores, shards: {"inter_op_threads": (1, 2), "not_an_option": (1, 2)}

@@ -206,6 +206,7 @@ def test_what_can_not_be_fetched_is_named_with_its_address_and_its_place(tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.slow  # Keras waits a minute for an address that is silent
 def test_imagenets_weights_come_from_keras_cache_or_the_error_names_file_address_and_place(tmp_path):
     cache = tmp_path / "models"
     cache.mkdir()

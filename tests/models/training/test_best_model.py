@@ -8,7 +8,7 @@ from models.training.run_directory import RunDirectory
 from tests.models.training.test_replicas import SGD
 
 
-@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize("replicas", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_the_best_model_has_the_weights_that_were_judged_and_training_goes_on_with_its_own(
     make_trainer, task, tmp_path, replicas
 ):

@@ -54,7 +54,13 @@ class StopAt(Keeper):
 
 @pytest.mark.parametrize(
     ("replicas", "precision", "step"),
-    [(1, "float32", 1), (1, "float32", 9), (1, "float32", 13), (1, "mixed_float16", 10), (2, "float32", 9)],
+    [
+        (1, "float32", 1),
+        (1, "float32", 9),
+        pytest.param(1, "float32", 13, marks=pytest.mark.slow),
+        (1, "mixed_float16", 10),
+        pytest.param(2, "float32", 9, marks=pytest.mark.slow),
+    ],
 )
 def test_a_stopped_run_ends_with_the_bits_of_an_undisturbed_one(
     make_trainer, task, tmp_path, replicas, precision, step

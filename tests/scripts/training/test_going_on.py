@@ -147,6 +147,7 @@ def test_the_range_test_names_a_rate_at_which_the_task_is_learnt(data, tmp_path,
     assert json.loads((tmp_path / "run" / "evaluation.json").read_text())["accuracy"] > 0.8
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_warned_of_and_the_run_goes_on_when_there_is_room(data, tmp_path):
     run, arguments = tmp_path / "run", [*SMALL, "--epochs", "3", "--evaluate-on", "none"]
     limit = 25  # thousand bytes a file: less than a checkpoint, more than a line of metrics

@@ -16,7 +16,7 @@ from pipelines.manifest import read_manifest
 from scripts import evaluate
 from scripts.searching.alone import TRAIN, slots_for
 from tuning.final.options import FinalOptions
-from tuning.final.plan import FinalRun, final_runs, require_same, require_trainable
+from tuning.final.plan import FinalRun, distinct, final_runs, require_same, require_trainable
 from tuning.final.report import final_failures, final_report, final_table
 from tuning.final.training import FinalTraining
 from tuning.live import Overview, view
@@ -66,8 +66,9 @@ def train_best(
     best = ranked(directory.results(), plan.objective)
     if not asked.then_train or not best:
         return
-    if len(best) < asked.top:
-        console.print(f"--top {asked.top}: only {len(best)} of the trials have a score")
+    different = len(distinct(best))
+    if different < asked.top:
+        console.print(f"--top {asked.top}: so many different combinations have a score: {different}")
     runs = final_runs(plan, best, asked, directory.final)
     wanted = {**dataclasses.asdict(asked), "trials": [run.trial.number for run in runs], "seeds": asked.seeds}
     content = _there(directory, wanted)

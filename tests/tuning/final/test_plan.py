@@ -41,6 +41,13 @@ def test_the_best_are_trained_in_full_with_seeds_of_their_own_and_judged_on_the_
     assert runs[0].recipe == {"blocks": 2, "epochs": 3, "seed": 7, "data": "/data", "evaluate_on": "test"}
 
 
+def test_a_combination_that_hyperband_trained_in_several_rungs_is_trained_once():
+    child = TrialResult(number=9, values={"blocks": 2}, label="2-blocks", state="done", score=0.15, epochs=9, parent=7)
+    hyperband = plan(oracle=OracleOptions(algorithm="hyperband", max_epochs=9))
+    runs = final_runs(hyperband, [BEST[0], child, *BEST[1:]], asked(top=3), Path("final"))
+    assert [(run.rank, run.trial.number, run.recipe["blocks"]) for run in runs] == [(1, 7, 2), (2, 3, 4), (3, 1, 1)]
+
+
 def test_the_full_duration_is_that_of_the_recipe_or_hyperbands_longest_or_what_is_said():
     def epochs(a_plan, **how):
         return final_runs(a_plan, BEST, asked(**how), Path())[0].recipe["epochs"]

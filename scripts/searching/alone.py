@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 
 from base.errors import require
+from base.options import to_dict
+from models.training.options import HardwareOptions
 from pipelines.reading.budget import Budget
 from scripts import train
 from scripts.searching.size_check import limits_of, size_check
@@ -22,19 +24,42 @@ from tuning.search_options import ParallelOptions, SearchOptions
 from tuning.space.space import describe
 
 TRAIN = (sys.executable, train.__file__)
+_THREADS = ("intra_op_threads", "inter_op_threads", "decode_threads")
 
 
 def slots_for(options: Mapping[str, Any]) -> tuple[Slot, ...]:
-    """Where trials run, each with its share of the memory for held data.
+    """Where trials run, each with its share of the memory for held data, and the thread counts that the user gives.
 
     Raises:
-        InputError: More is asked for than the machine has.
+        InputError: More is asked for than the machine has; GPUs are to be used otherwise than the places do.
     """
     asked: ParallelOptions = options["parallel"]
     found = slots(asked.parallel, asked.devices_per_trial, find_machine(), bound=asked.bind_cores)
     budget = Budget(options["reading"].memory_budget)
-    share = {"memory_budget": budget.total // len(found)}
-    return tuple(dataclasses.replace(slot, options={**slot.options, **share}) for slot in found)
+    _require_strategy_of(found[0], options["hardware"])
+    given = to_dict(options["hardware"], options["reading"])
+    own = {name: given[name] for name in _THREADS if given[name] is not None}
+    own["memory_budget"] = budget.total // len(found)
+    return tuple(dataclasses.replace(slot, options={**slot.options, **own}) for slot in found)
+
+
+def _require_strategy_of(slot: Slot, asked: HardwareOptions) -> None:
+    """Refuses what a place on GPUs would override without a word."""
+    if "strategy" not in slot.options:
+        return
+    differing = {
+        name: value
+        for name, value, there in (
+            ("strategy", asked.strategy, slot.options["strategy"]),
+            ("replicas", asked.replicas, slot.options.get("replicas", 1)),
+        )
+        if value not in (None, "auto", there)
+    }
+    require(
+        not differing,
+        "Expected --devices-per-trial to say over how many GPUs a trial is mirrored, and no other option",
+        **differing,
+    )
 
 
 def search_in(

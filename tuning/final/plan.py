@@ -50,7 +50,8 @@ def require_trainable(asked: FinalOptions, plan: SearchPlan, splits: Collection[
     )
     most = plan.trials
     require(most is None or asked.top <= most, f"Expected --top of at most the {most} trials", top=asked.top)
-    stages = plan.options.get("stages")
+    described = [parameter.describe() for parameter in plan.space if "stages" in parameter.options]
+    stages = plan.options.get("stages") or "; ".join(described)
     require(
         asked.then_epochs is None or not stages, "Expected --then-epochs without --stages, which says it", stages=stages
     )

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,9 @@ def test_what_could_not_follow_the_search_is_refused_before_it():
         require_trainable(asked(top=5), plan(), ["test"])
     with pytest.raises(InputError, match="--then-epochs without --stages"):
         require_trainable(asked(then_epochs=9), plan(stages="head:2"), ["test"])
+    searched = Choice(name="stages", values=("head:2", "head:3"))
+    with pytest.raises(InputError, match="--then-epochs without --stages"):
+        require_trainable(asked(then_epochs=9), dataclasses.replace(plan(), space=(searched,)), ["test"])
 
 
 @pytest.mark.parametrize("given", [{"top": 2}, {"seeds": 3}, {"then_epochs": 1}])

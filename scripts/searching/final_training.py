@@ -1,5 +1,6 @@
 """From search to model, as tune.py runs it: the best trials are trained in full, and judged on the test split."""
 
+import contextlib
 import dataclasses
 import json
 import sys
@@ -106,10 +107,11 @@ def _train(
         how = {"objective": plan.objective, "last": plan.judges_last, "watch": show}
         training = FinalTraining(runs, places, TRAIN, EVALUATE, lock, **how)
         scores = []
-        for run, score in training.scores():
-            scores.append((run, score))
-            said = f"failed: {score.reason}" if score.reason else _measured(score.test)
-            console.print(f"trial {run.trial.number}, seed {run.seed}: {said}  {run.run}", soft_wrap=True)
+        with contextlib.closing(training.scores()) as ended:  # whatever happens, none runs after it
+            for run, score in ended:
+                scores.append((run, score))
+                said = f"failed: {score.reason}" if score.reason else _measured(score.test)
+                console.print(f"trial {run.trial.number}, seed {run.seed}: {said}  {run.run}", soft_wrap=True)
     threads = {run.trial.number: _threads(directory, run.trial.number) for run in runs}
     return final_report(plan, len(best), scores, wanted, threads)
 

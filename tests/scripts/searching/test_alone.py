@@ -1,12 +1,16 @@
 """Where trials run, and what happens to them when the search itself fails."""
 
+from types import SimpleNamespace
+
 import pytest
+from rich.console import Console
 
 from base.errors import InputError
 from models.training.options import HardwareOptions
 from pipelines.reading.options import ReaderOptions
-from scripts.searching import alone
+from scripts.searching import alone, final_training
 from tuning.processes.machine import Machine
+from tuning.search_directory import SearchDirectory
 from tuning.search_options import ParallelOptions
 
 
@@ -42,3 +46,37 @@ def test_on_gpus_the_places_say_how_a_trial_uses_them(places):
         places(gpus=gpus, strategy="mirrored")
     with pytest.raises(InputError, match=r"Received: replicas=4\."):
         places(gpus=gpus, strategy="mirrored", replicas=4, parallel=pairs)
+
+
+class Processes:
+    """Stands for a search, or for final trainings: it yields what can't be printed."""
+
+    def __init__(self, *_, **__) -> None:
+        self.ended = False
+        self.kept = self._results()  # a generator that is still held by somebody does not end by itself
+        self.run = self.scores = lambda: self.kept
+
+    def _results(self):
+        try:
+            while True:
+                yield None, None
+        finally:
+            self.ended = True
+
+
+def test_whatever_fails_in_between_the_trials_end_with_it(tmp_path):
+    search = Processes()
+    plan = SimpleNamespace(objective=None, trials=None)
+    with pytest.raises(AttributeError):  # None can't print
+        alone.run_trials(search, SearchDirectory(tmp_path), plan, None)
+    assert search.ended
+
+
+def test_whatever_fails_in_between_the_final_trainings_end_with_it(tmp_path, monkeypatch):
+    trainings = Processes()
+    monkeypatch.setattr(final_training, "FinalTraining", lambda *_, **__: trainings)
+    plan = SimpleNamespace(objective=None, judges_last=False)
+    places = [SimpleNamespace(options={}, describe=lambda: "a core")]
+    with pytest.raises(AttributeError):  # None has no score
+        final_training._train(SearchDirectory(tmp_path), plan, [], places, 0, Console(quiet=True), [], {})
+    assert trainings.ended

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,18 @@ def standing(
     return now if before else dataclasses.replace(now, began=now.epoch)
 
 
-def row(trial: int, slot: int, now: Standing, *, epochs: int, seconds: float) -> Row:
+def epochs_of(recipe: Mapping[str, Any]) -> int:
+    """How many epochs a recipe trains: the sum of its stages, where it has some.
+
+    Example:
+        >>> epochs_of({"stages": "head:5,finetune:10"})
+        15
+    """
+    stages = recipe.get("stages")
+    return sum(map(int, re.findall(r":(\d+)", stages))) if stages else recipe["epochs"]
+
+
+def row(trial: int, slot: int, now: Standing, *, epochs: int, seconds: float, more: int = 0) -> Row:
     """A running trial's row.
 
     Args:
@@ -90,9 +102,10 @@ def row(trial: int, slot: int, now: Standing, *, epochs: int, seconds: float) ->
         now: How far it is.
         epochs: That it is to do.
         seconds: That its process has been there; its start and its compiling are spread over the epochs.
+        more: Trainings of as many epochs that are still to come in its slot: the trial's other executions.
     """
     done = now.epoch - now.began
-    left = seconds / done * max(0, epochs - now.epoch) if done > 0 else None
+    left = seconds / done * (max(0, epochs - now.epoch) + more * epochs) if done > 0 else None
     return Row(
         trial=trial,
         slot=slot,

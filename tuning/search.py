@@ -9,7 +9,7 @@ from typing import Any
 
 from tuning.executions import execution_of
 from tuning.hours import Hours
-from tuning.live import Follower, Overview, overview_of, row
+from tuning.live import Follower, Overview, epochs_of, overview_of, row
 from tuning.median_rule import is_hopeless
 from tuning.oracles.journal import Journal
 from tuning.oracles.proposal import Proposal
@@ -98,15 +98,18 @@ class Search:
 
     def run(self) -> Iterator[TrialResult]:
         """Yields the result of each trial that ends now, in the order of their ends."""
-        with Supervisor(self._slots, keep_open=[self._lock]) as supervisor:
-            while True:
-                yield from self._fill(supervisor)
-                if not self._active:
-                    return
-                ended = supervisor.wait(LOOK_SECONDS)
-                if ended is not None:
-                    yield from self._collect(supervisor, ended)
-                self._look(supervisor)
+        try:
+            with Supervisor(self._slots, keep_open=[self._lock]) as supervisor:
+                while True:
+                    yield from self._fill(supervisor)
+                    if not self._active:
+                        return
+                    ended = supervisor.wait(LOOK_SECONDS)
+                    if ended is not None:
+                        yield from self._collect(supervisor, ended)
+                    self._look(supervisor)
+        finally:
+            self._hours.save()  # those since the last trial's end, too
 
     def _fill(self, supervisor: Supervisor) -> Iterator[TrialResult]:
         """Starts trials while there is room."""
@@ -119,12 +122,8 @@ class Search:
             if result is not None:
                 yield self._end(result)
                 continue
-            active = _Active(
-                proposal=proposal,
-                folder=folder,
-                slot=supervisor.free[0],
-                epochs=proposal.epochs or self._plan.options["epochs"],
-            )
+            epochs = epochs_of(self._plan.recipe(proposal))
+            active = _Active(proposal=proposal, folder=folder, slot=supervisor.free[0], epochs=epochs)
             self._active[proposal.number] = active
             self._start(supervisor, active)
 
@@ -138,7 +137,9 @@ class Search:
         return proposal if isinstance(proposal, Proposal) else None
 
     def _impossible(self, proposal: Proposal) -> TrialResult | None:
-        reason = self._why_impossible(self._plan.recipe(proposal))
+        """Its result, where it need not be tried. One that was begun is: of the memory less may be free than then."""
+        has_begun = (self._directory.trial(proposal.number) / RUN).exists()
+        reason = "" if has_begun else self._why_impossible(self._plan.recipe(proposal))
         if not reason:
             return None
         return TrialResult(
@@ -216,7 +217,8 @@ class Search:
         for number, active in self._active.items():
             now = active.follower.look()
             seconds = time.monotonic() - active.began
-            rows.append(row(number, active.slot.number, now, epochs=active.epochs, seconds=seconds))
+            more = self._plan.executions - len(active.executions) - 1
+            rows.append(row(number, active.slot.number, now, epochs=active.epochs, seconds=seconds, more=more))
             if self._stop_hopeless and not active.executions and self._is_hopeless(number):
                 supervisor.stop(number, STOPPED)
         self._watch(overview_of(rows, self._results, self._plan, slots=len(self._slots)))

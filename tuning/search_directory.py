@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from base import files
-from base.errors import input_error, require
+from base.errors import InputError, input_error, require
 from base.options import read_yaml, to_yaml
 from tuning import trial
 from tuning.trial import TrialResult, read_result
@@ -142,7 +142,8 @@ class SearchDirectory:
         Args:
             identity: Of the search (`SearchPlan.identity`).
             budget: How long it is to go on; the same search may do so again.
-            overwrite: Whether a search of other options may go.
+            overwrite: Whether a search of other options may go, and one that has ended without any score. The very
+                search that is asked for goes on: the same command again, with the same --overwrite, loses nothing.
 
         Raises:
             InputError: A search of other options or data, or a folder that is no search's.
@@ -155,9 +156,11 @@ class SearchDirectory:
                 out=str(self.path),
                 do="Choose another --out.",
             )
+            ranking = json.loads(self.ranking.read_text()) if self.ranking.is_file() else None
             if not overwrite:
                 self._refuse_other(identity)
-                return self.ranking.is_file() and json.loads(self.ranking.read_text())["budget"] == dict(budget)
+            if not overwrite or (self._is_of(identity) and (ranking is None or ranking["ranking"])):
+                return ranking is not None and ranking["budget"] == dict(budget)
             self._clear()
         files.write_text(self.options, to_yaml(identity))
         return False
@@ -169,10 +172,19 @@ class SearchDirectory:
                 if entry.name.startswith(tuple(f".{name}." for name in _ENTRIES | trial.ENTRIES)):
                     entry.unlink()
 
-    def _refuse_other(self, asked: dict[str, Any]) -> None:
+    def _is_of(self, asked: dict[str, Any]) -> bool:
+        """Whether it is a search of these options that stands here; what can't be read is none."""
+        with contextlib.suppress(InputError):
+            return not self._differences(asked)
+        return False
+
+    def _differences(self, asked: dict[str, Any]) -> str:
         there = read_yaml(self.options)
         names = [name for name in {**asked, **there} if asked.get(name) != there.get(name)]
-        differences = "; ".join(f"{name} {there.get(name)!r} there, {asked.get(name)!r} asked" for name in names)
+        return "; ".join(f"{name} {there.get(name)!r} there, {asked.get(name)!r} asked" for name in names)
+
+    def _refuse_other(self, asked: dict[str, Any]) -> None:
+        differences = self._differences(asked)
         require(
             not differences,
             f"Expected a search of these options in {self.path}. Differing: {differences}",

@@ -25,7 +25,11 @@ class SearchOptions:
         "stop a trial whose best epoch is worse than the median of the others' means so far (the median rule)",
         neutral=True,
     )
-    overwrite: bool = option(False, "replace a search of other options", neutral=True)
+    overwrite: bool = option(
+        False,
+        "replace a search of other options, or one all trials of which failed; one of the same options goes on",
+        neutral=True,
+    )
 
     def __post_init__(self) -> None:
         require(self.hours is None or self.hours > 0, "Expected --hours above 0", hours=self.hours)

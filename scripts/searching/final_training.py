@@ -1,5 +1,6 @@
 """From search to model, as tune.py runs it: the best trials are trained in full, and judged on the test split."""
 
+import contextlib
 import dataclasses
 import json
 import sys
@@ -16,7 +17,7 @@ from pipelines.manifest import read_manifest
 from scripts import evaluate
 from scripts.searching.alone import TRAIN, slots_for
 from tuning.final.options import FinalOptions
-from tuning.final.plan import FinalRun, final_runs, require_same, require_trainable
+from tuning.final.plan import FinalRun, distinct, final_runs, require_same, require_trainable
 from tuning.final.report import final_failures, final_report, final_table
 from tuning.final.training import FinalTraining
 from tuning.live import Overview, view
@@ -66,8 +67,9 @@ def train_best(
     best = ranked(directory.results(), plan.objective)
     if not asked.then_train or not best:
         return
-    if len(best) < asked.top:
-        console.print(f"--top {asked.top}: only {len(best)} of the trials have a score")
+    different = len(distinct(best))
+    if different < asked.top:
+        console.print(f"--top {asked.top}: so many different combinations have a score: {different}")
     runs = final_runs(plan, best, asked, directory.final)
     wanted = {**dataclasses.asdict(asked), "trials": [run.trial.number for run in runs], "seeds": asked.seeds}
     content = _there(directory, wanted)
@@ -105,10 +107,11 @@ def _train(
         how = {"objective": plan.objective, "last": plan.judges_last, "watch": show}
         training = FinalTraining(runs, places, TRAIN, EVALUATE, lock, **how)
         scores = []
-        for run, score in training.scores():
-            scores.append((run, score))
-            said = f"failed: {score.reason}" if score.reason else _measured(score.test)
-            console.print(f"trial {run.trial.number}, seed {run.seed}: {said}  {run.run}", soft_wrap=True)
+        with contextlib.closing(training.scores()) as ended:  # whatever happens, none runs after it
+            for run, score in ended:
+                scores.append((run, score))
+                said = f"failed: {score.reason}" if score.reason else _measured(score.test)
+                console.print(f"trial {run.trial.number}, seed {run.seed}: {said}  {run.run}", soft_wrap=True)
     threads = {run.trial.number: _threads(directory, run.trial.number) for run in runs}
     return final_report(plan, len(best), scores, wanted, threads)
 

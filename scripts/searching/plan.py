@@ -6,12 +6,16 @@ from typing import Any
 
 from base.errors import require
 from base.options import to_dict
+from models.backbones.finetuning import FineTuningOptions
 from pipelines.images.input_options import resolve
 from pipelines.manifest import read_manifest
 from scripts.searching.space import search_space
+from scripts.training import options as train_options
 from tuning.oracles.options import OracleOptions
 from tuning.plan import SearchPlan
 from tuning.search_options import SearchOptions
+from tuning.space.parameters import Space
+from tuning.space.space import searched
 
 _OWN = ("search", "algorithm", "parallel", "machines", "sizes", "then")  # titles of tune.py's own option groups
 
@@ -33,10 +37,12 @@ def search_plan(argv: Sequence[str], options: dict[str, Any]) -> SearchPlan:
     for split in ("train", "validation"):
         manifest.split(split, folder)
     _require_an_end(oracle, asked)
-    _require_one_phase(options, oracle)
     training = to_dict(*(group for title, group in options.items() if title not in _OWN))
     spec = resolve(options["input"], manifest.image_shape, manifest.channels)
     space, fixed = search_space(argv, options, asked.space, spec.image_size)
+    _require_one_length(space, options, oracle)
+    train_options.require_epochs_of_stages(argv, options)
+    _require_one_phase(space, options, oracle)
     plan = SearchPlan(
         space=space,
         options={**training, **fixed, "data": str(folder.resolve())},
@@ -59,12 +65,32 @@ def _require_an_end(oracle: OracleOptions, asked: SearchOptions) -> None:
     require(bounded, f"Expected --trials or --hours with --algorithm {oracle.algorithm}, which would not end")
 
 
-def _require_one_phase(options: dict[str, Any], oracle: OracleOptions) -> None:
-    """Where a rung goes on from another one's optimizer, that must be one and the same."""
-    phases = options["fine-tuning"].phases(oracle.max_epochs) if oracle.algorithm == "hyperband" else []
+def _require_one_length(space: Space, options: dict[str, Any], oracle: OracleOptions) -> None:
+    """Refuses to search the epochs where something else says how long a trial is trained."""
+    if "epochs" not in searched(space):
+        return
+    hyperband = oracle.algorithm == "hyperband"
+    require(not hyperband, "Expected hyperband without a search of epochs: its rungs say how long", option="epochs")
+    stages = options["fine-tuning"].stages
     require(
-        len(phases) <= 1,
-        "Expected hyperband without --stages or gradual unfreezing: a trial that goes on has one row of epochs",
-        stages=options["fine-tuning"].stages,
-        unfreeze=list(options["fine-tuning"].unfreeze),
+        stages is None and "stages" not in searched(space),
+        "Expected --stages without a search of epochs: they say how long it is trained",
+        option="epochs",
     )
+
+
+def _require_one_phase(space: Space, options: dict[str, Any], oracle: OracleOptions) -> None:
+    """Where a rung goes on from another one's optimizer, that must be one and the same."""
+    if oracle.algorithm != "hyperband":
+        return
+    given: FineTuningOptions = options["fine-tuning"]
+    named = [(name, value) for one in space for name in one.options for value in one.extremes()]
+    stages = [given.stages, *(value for name, value in named if name == "stages")]
+    unfreeze = [given.unfreeze, *(tuple(value) for name, value in named if name == "unfreeze")]
+    for asked in (FineTuningOptions(stages=one, unfreeze=other) for one in stages for other in unfreeze):
+        require(
+            asked.stages is None and len(asked.phases(oracle.max_epochs)) == 1,
+            "Expected hyperband without --stages or gradual unfreezing: a trial that goes on has one row of epochs",
+            stages=asked.stages,
+            unfreeze=list(asked.unfreeze),
+        )

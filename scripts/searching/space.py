@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from base.options import given, read_recipes, to_dict
+from base.errors import input_error
+from base.options import given, neutral_names, read_recipes, to_dict
 from pipelines.augment.generator_options import joined_policy
 from scripts.training import options as train_options
 from tuning.space.check import require_buildable
@@ -14,6 +15,19 @@ from tuning.space.space import joined, narrowed, searched, space_of
 
 # What the run itself is told, as its folder, is the same in every trial.
 SEARCHABLE = {title: group for title, group in train_options.GROUPS.items() if title != "run"}
+
+_OF_PLACES = dict.fromkeys(
+    ("intra_op_threads", "inter_op_threads", "decode_threads", "memory_budget", "strategy", "replicas"),
+    "The place where a trial runs says it: --parallel and --devices-per-trial deal the machine out.",
+)
+# Options that no search can choose -> why.
+_NOT_SEARCHED = dict.fromkeys(
+    neutral_names(SEARCHABLE.values()), "It changes no number of a trial: all of its values are equally good."
+)
+_NOT_SEARCHED |= _OF_PLACES | {
+    "seed": "The best of several seeds is the luckiest; --executions is the mean over seeds.",
+    "final": "It says which epoch a trial is judged by: scores of both kinds are not comparable.",
+}
 
 
 def search_space(
@@ -36,6 +50,8 @@ def search_space(
     """
     training = to_dict(*(group for title, group in options.items() if title in SEARCHABLE))
     own = read_parameters(*read_recipes(argv), SEARCHABLE)
+    for name in (name for parameter in own for name in parameter.options if name in _NOT_SEARCHED):
+        raise input_error("Expected an option that can be searched", option=name, do=_NOT_SEARCHED[name])
     if own and name is None:
         space, fixed = space_of(own), {}
     else:

@@ -82,13 +82,18 @@ def parse_options(argv: Sequence[str] | None) -> dict[str, typing.Any]:
     """train.py's command line: title -> instance; with `--stages`, the epochs are their sum."""
     argv = sys.argv[1:] if argv is None else argv
     options = parse("train.py", "Trains and evaluates an image classifier.", GROUPS, argv)
+    require_epochs_of_stages(argv, options)
+    return _with_epochs_of_stages(options)
+
+
+def require_epochs_of_stages(argv: Sequence[str], options: Mapping[str, typing.Any]) -> None:
+    """Refuses `--epochs` beside `--stages` that say otherwise."""
     stages, training = options["fine-tuning"], options["training"]
     require(
         stages.epochs is None or "epochs" not in given(argv, GROUPS) or training.epochs == stages.epochs,
         f"Expected --stages alone, whose epochs add up to {stages.epochs}, or as many --epochs",
         epochs=training.epochs,
     )
-    return _with_epochs_of_stages(options)
 
 
 def options_of(recipe: Mapping[str, typing.Any]) -> dict[str, typing.Any]:

@@ -4,7 +4,7 @@ import os
 
 from rich.console import Console
 
-from tuning.live import Follower, Overview, Standing, row, seconds_left, standing, view
+from tuning.live import Follower, Overview, Standing, epochs_of, row, seconds_left, standing, view
 from tuning.objective import objective_of
 
 
@@ -37,6 +37,12 @@ def test_the_time_left_counts_the_epochs_of_this_process():
     assert went_on.began == 6
     assert row(3, 1, went_on, epochs=10, seconds=20).seconds_left == 20
     assert row(3, 1, Standing(), epochs=10, seconds=20).seconds_left is None
+    assert row(3, 1, fresh, epochs=10, seconds=20, more=2).seconds_left == 280  # two executions are to follow
+
+
+def test_the_epochs_of_a_recipe_are_those_of_its_stages():
+    assert epochs_of({"epochs": 7, "stages": None}) == 7
+    assert epochs_of({"stages": "head:5, finetune:10"}) == 15
 
 
 def test_a_search_ends_when_its_last_slot_does():

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,39 @@ def test_an_impossible_trial_costs_no_training_and_counts(tmp_path, train_comman
     impossible = {result.values["blocks"] for result in results if result.state == "impossible"}
     assert impossible == {6, 7, 8} and len(results) == 8
     assert not impossible & set(calls(tmp_path))
+
+
+def test_a_trial_that_was_begun_is_not_found_impossible_when_the_search_goes_on(tmp_path, train_command):
+    a_plan, directory = plan(trials=2, blocks=(5, 6)), SearchDirectory(tmp_path / "out")
+    with directory.locked(lambda: None):
+        directory.is_finished(a_plan.identity(), BUDGET, overwrite=False)
+        Journal(directory.journal, Oracle(a_plan.space, a_plan.oracle, seed=a_plan.seed)).propose()
+        (directory.trial(1) / "run").mkdir(parents=True)
+    results = run(a_plan, tmp_path / "out", train_command, why_impossible=lambda _: "no memory is free")
+    assert {result.number: result.state for result in results} == {1: "done", 2: "impossible"}
+
+
+def test_the_table_shows_the_epochs_that_a_trial_searches(tmp_path, train_command):
+    a_plan, seen = plan(trials=1, executions=2), []
+    a_plan = dataclasses.replace(a_plan, space=(Choice(name="epochs", values=(3, 4)),))
+    a_plan = dataclasses.replace(a_plan, options={**a_plan.options, "blocks": 5})
+    (result,) = run(a_plan, tmp_path / "out", train_command, watch=seen.append)
+    assert {row.epochs for overview in seen for row in overview.rows} == {result.values["epochs"]}
+
+
+def test_the_time_after_a_searchs_last_result_is_kept_when_it_is_interrupted(tmp_path, train_command):
+    def saved() -> float:
+        return json.loads(directory.hours.read_text())["seconds"]
+
+    a_plan, directory = plan(trials=2, blocks=(5, 6)), SearchDirectory(tmp_path)
+    with (
+        directory.locked(lambda: None) as lock,
+        contextlib.closing(begun(a_plan, directory, train_command, lock).run()) as search,
+    ):
+        next(search)
+        before = saved()
+        time.sleep(0.1)
+    assert saved() >= before + 0.1
 
 
 def test_a_trial_that_is_worse_than_the_median_is_stopped_and_judged_by_what_it_had(tmp_path, train_command):

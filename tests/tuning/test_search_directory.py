@@ -1,5 +1,7 @@
 """A search's folder after processes were killed."""
 
+import json
+
 import pytest
 
 from base.errors import InputError
@@ -25,6 +27,29 @@ def test_a_search_whose_processes_were_killed_can_be_overwritten(tmp_path):
     (tmp_path / ".hours.json.123.tmp").touch()
     assert not directory.is_finished({**IDENTITY, "seed": 1}, BUDGET, overwrite=True)
     assert [entry.name for entry in tmp_path.iterdir()] == ["search.yaml"]
+
+
+def test_overwrite_in_the_same_command_again_loses_nothing(tmp_path):
+    directory = SearchDirectory(tmp_path)
+    assert not directory.is_finished(IDENTITY, BUDGET, overwrite=True)
+    directory.trial(1).mkdir(parents=True)
+    assert not directory.is_finished(IDENTITY, BUDGET, overwrite=True)  # in progress: it goes on
+    assert directory.trial(1).is_dir()
+    directory.ranking.write_text(json.dumps({"budget": BUDGET, "ranking": [{"number": 1}]}))
+    assert directory.is_finished(IDENTITY, BUDGET, overwrite=True)
+    assert not directory.is_finished(IDENTITY, {**BUDGET, "trials": 4}, overwrite=True)  # a longer one goes on
+    assert directory.trial(1).is_dir()
+
+
+def test_overwrite_replaces_a_search_that_was_good_for_nothing_or_that_can_t_be_read(tmp_path):
+    directory = SearchDirectory(tmp_path)
+    for damage in (lambda: None, lambda: directory.options.write_text("a: [")):
+        directory.is_finished(IDENTITY, BUDGET, overwrite=False)
+        directory.ranking.write_text(json.dumps({"budget": BUDGET, "ranking": []}))
+        assert directory.is_finished(IDENTITY, BUDGET, overwrite=False)
+        damage()
+        assert not directory.is_finished(IDENTITY, BUDGET, overwrite=True)
+        assert [entry.name for entry in tmp_path.iterdir()] == ["search.yaml"]
 
 
 def test_hidden_files_of_others_stay_and_keep_a_search_out(tmp_path):

@@ -50,14 +50,27 @@ def require_trainable(asked: FinalOptions, plan: SearchPlan, splits: Collection[
     )
     most = plan.trials
     require(most is None or asked.top <= most, f"Expected --top of at most the {most} trials", top=asked.top)
-    stages = plan.options.get("stages")
+    described = [parameter.describe() for parameter in plan.space if "stages" in parameter.options]
+    stages = plan.options.get("stages") or "; ".join(described)
     require(
         asked.then_epochs is None or not stages, "Expected --then-epochs without --stages, which says it", stages=stages
     )
 
 
+def distinct(best: Sequence[TrialResult]) -> list[TrialResult]:
+    """A trial a combination, that of the best rank: Hyperband's rungs are trials of one recipe, which is trained once.
+
+    Args:
+        best: Trials, the best first.
+    """
+    kept: list[TrialResult] = []
+    for trial in best:
+        kept += [] if any(trial.values == other.values for other in kept) else [trial]
+    return kept
+
+
 def final_runs(plan: SearchPlan, best: Sequence[TrialResult], asked: FinalOptions, folder: Path) -> list[FinalRun]:
-    """The trainings: the best trial's first, each trial's seeds beside each other.
+    """The trainings: the best trial's first, each trial's seeds beside each other; no combination is there twice.
 
     Their seeds follow those of the search: a score that the luck of a seed has chosen is not to be had again by it.
 
@@ -68,7 +81,7 @@ def final_runs(plan: SearchPlan, best: Sequence[TrialResult], asked: FinalOption
         folder: Where to: `RANK-LABEL/seed-S`.
     """
     runs = []
-    for rank, trial in enumerate(best[: asked.top], start=1):
+    for rank, trial in enumerate(distinct(best)[: asked.top], start=1):
         recipe = {**plan.best_recipe(trial.values), "data": plan.options["data"], "evaluate_on": SPLIT}
         if asked.then_epochs is not None:
             recipe["epochs"] = asked.then_epochs

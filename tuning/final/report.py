@@ -9,7 +9,9 @@ from rich.table import Table
 
 from tuning.final.plan import FinalRun
 from tuning.final.training import FinalScore
+from tuning.live import epochs_of
 from tuning.plan import SearchPlan
+from tuning.space.space import settings
 from tuning.trial import TrialResult
 
 _OF_EPOCHS = {"val_loss": "loss", "val_accuracy": "accuracy"}
@@ -95,7 +97,10 @@ def _finalist(plan: SearchPlan, own: Sequence[tuple[FinalRun, FinalScore]]) -> d
         "trial": trial.number,
         "label": trial.label,
         "values": trial.values,
-        "epochs": {"search": trial.epochs or plan.options.get("epochs"), "retrained": run.recipe.get("epochs")},
+        "epochs": {
+            "search": trial.epochs or epochs_of({**plan.options, **settings(plan.space, trial.values)}),
+            "retrained": epochs_of(run.recipe),
+        },
         "search": {metric: value for metric in metrics if (value := _searched(plan, trial, metric)) is not None},
         "validation": _spreads(metrics, [_without_prefix(score.validation) for score in good]),
         "test": _spreads(metrics, [score.test for score in good]),

@@ -10,7 +10,7 @@ from typing import Any
 
 from base.options import read_yaml
 from tuning.final.plan import SPLIT, FinalRun
-from tuning.live import Follower, Overview, row, seconds_left
+from tuning.live import Follower, Overview, epochs_of, row, seconds_left
 from tuning.objective import EVALUATION, Objective, objective_of
 from tuning.objective import SPLIT as VALIDATION
 from tuning.processes.slots import Slot
@@ -33,7 +33,8 @@ class FinalScore:
         test: Name -> value, `loss` and `accuracy` among them; what has no meaning is left out.
         examples: Of the test split.
         threads: That an operation had.
-        seconds: That its processes were there; None where it was finished before.
+        seconds: That all of its processes were there, since the search itself was last started; None where it was
+            finished before.
         reason: Why it failed; "" where it did not.
     """
 
@@ -139,15 +140,15 @@ class FinalTraining:
 
     def _collect(self, supervisor: Supervisor, ended: Ended) -> Iterator[tuple[FinalRun, FinalScore]]:
         active = self._active.pop(ended.number)
+        seconds = active.seconds + ended.seconds
         if ended.goes_on and active.tries < TRIES_AFTER_KILLS:
-            self._start(supervisor, ended.number, active.run, active.left, tries=active.tries + 1)
+            self._start(supervisor, ended.number, active.run, active.left, tries=active.tries + 1, seconds=seconds)
         elif ended.exit_code == 0 and len(active.left) > 1:
-            self._start(supervisor, ended.number, active.run, active.left[1:], seconds=ended.seconds)
+            self._start(supervisor, ended.number, active.run, active.left[1:], seconds=seconds)
         else:
-            yield self._end(active.run, ended, active.seconds)
+            yield self._end(active.run, ended, round(seconds, 3))
 
-    def _end(self, run: FinalRun, ended: Ended | None, seconds_before: float = 0.0) -> tuple[FinalRun, FinalScore]:
-        seconds = None if ended is None else round(seconds_before + ended.seconds, 3)
+    def _end(self, run: FinalRun, ended: Ended | None, seconds: float | None = None) -> tuple[FinalRun, FinalScore]:
         score = read_score(run, self._objective, last=self._last, seconds=seconds)
         if ended is not None and ended.reason:
             score = FinalScore(seed=run.seed, seconds=seconds, reason=ended.reason)
@@ -161,7 +162,7 @@ class FinalTraining:
                 number,
                 active.slot.number,
                 active.follower.look(),
-                epochs=active.run.recipe.get("epochs", 0),
+                epochs=epochs_of(active.run.recipe),
                 seconds=now - active.began,
             )
             for number, active in self._active.items()

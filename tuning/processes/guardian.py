@@ -50,7 +50,6 @@ def main(argv: list[str]) -> None:
     _end_orphans()
     report = {
         "exit_code": os.waitstatus_to_exitcode(status),
-        "started": started,
         "seconds": seconds,
         "memory": used.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
     }

@@ -39,9 +39,7 @@ class Ended:
     exit_code: int  # below 0: ended by the signal of that number
     reason: str  # "" where `exit_code` is 0
     stopped: bool  # we asked for it, and so it ended
-    started: float | None  # by `time.monotonic`, one clock for all processes of a machine; None: not known
     seconds: float  # that the process was there
-    start_seconds: float  # from the call of `start` to the command itself
     memory: int | None  # bytes, the most that it held resident; None: not known
 
     @property
@@ -99,11 +97,6 @@ class Supervisor:
             self.end()
         finally:
             self._selector.close()
-
-    @property
-    def running(self) -> dict[int, Slot]:
-        """Number of each trial that runs -> its slot, in the order of their starts."""
-        return {number: running.slot for number, running in self._running.items()}
 
     @property
     def free(self) -> list[Slot]:
@@ -232,9 +225,7 @@ class Supervisor:
             exit_code=exit_code,
             reason=running.stopped if stopped else reason,
             stopped=stopped,
-            started=report.get("started"),
             seconds=report.get("seconds", now - running.asked),
-            start_seconds=report.get("started", running.asked) - running.asked,
             memory=report.get("memory"),
         )
 

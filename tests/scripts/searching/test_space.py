@@ -53,6 +53,12 @@ def test_a_recipe_that_searches_nothing_is_searched_around(asked):
     [
         ("filters: {choice: [8, 16]}", ["--filters", "8"], "Expected a hyperparameter that is not fixed"),
         ("head: linear\nloss: {choice: [hinge, auto]}", ["--head", "softmax"], "Received: loss='hinge'"),
+        ("intra_op_threads: {choice: [1, 2]}", [], "option='intra_op_threads'. The place where a trial runs says it"),
+        ("dropout: {float: [0, 0.5], also: [memory_budget]}", [], "option='memory_budget'. The place where"),
+        ("replicas: {choice: [1, 2]}", [], "option='replicas'. The place where a trial runs says it"),
+        ("seed: {int: [0, 9]}", [], "option='seed'. The best of several seeds is the luckiest"),
+        ("final: {choice: [best, last]}", [], "option='final'. It says which epoch a trial is judged by"),
+        ("prefetch: {int: [1, 9]}", [], "option='prefetch'. It changes no number of a trial"),
         ("optimizer: sgd\nmomentum: {float: [0, 0.9], when: {optimizer: sgd}}", [], "that is searched, too"),
     ],
 )

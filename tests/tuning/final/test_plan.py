@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,13 @@ def test_the_best_are_trained_in_full_with_seeds_of_their_own_and_judged_on_the_
     assert runs[0].recipe == {"blocks": 2, "epochs": 3, "seed": 7, "data": "/data", "evaluate_on": "test"}
 
 
+def test_a_combination_that_hyperband_trained_in_several_rungs_is_trained_once():
+    child = TrialResult(number=9, values={"blocks": 2}, label="2-blocks", state="done", score=0.15, epochs=9, parent=7)
+    hyperband = plan(oracle=OracleOptions(algorithm="hyperband", max_epochs=9))
+    runs = final_runs(hyperband, [BEST[0], child, *BEST[1:]], asked(top=3), Path("final"))
+    assert [(run.rank, run.trial.number, run.recipe["blocks"]) for run in runs] == [(1, 7, 2), (2, 3, 4), (3, 1, 1)]
+
+
 def test_the_full_duration_is_that_of_the_recipe_or_hyperbands_longest_or_what_is_said():
     def epochs(a_plan, **how):
         return final_runs(a_plan, BEST, asked(**how), Path())[0].recipe["epochs"]
@@ -58,6 +66,9 @@ def test_what_could_not_follow_the_search_is_refused_before_it():
         require_trainable(asked(top=5), plan(), ["test"])
     with pytest.raises(InputError, match="--then-epochs without --stages"):
         require_trainable(asked(then_epochs=9), plan(stages="head:2"), ["test"])
+    searched = Choice(name="stages", values=("head:2", "head:3"))
+    with pytest.raises(InputError, match="--then-epochs without --stages"):
+        require_trainable(asked(then_epochs=9), dataclasses.replace(plan(), space=(searched,)), ["test"])
 
 
 @pytest.mark.parametrize("given", [{"top": 2}, {"seeds": 3}, {"then_epochs": 1}])

@@ -12,11 +12,14 @@ import pytest
 
 from tests.processes import processes_naming, wait_until
 from tests.tuning.final.test_plan import BEST, asked, plan
+from tuning.final import training
 from tuning.final.plan import final_runs
 from tuning.final.report import final_failures, final_report, final_table
 from tuning.final.training import FinalTraining
+from tuning.objective import objective_of
 from tuning.oracles.options import OracleOptions
 from tuning.processes.slots import Slot
+from tuning.processes.supervisor import Ended
 
 # Blocks and seed are its score; every call leaves a line in "calls".
 TRAIN = """
@@ -110,6 +113,37 @@ def test_what_is_finished_is_not_trained_again_and_what_was_begun_keeps_its_thre
         (6, 1, True),
         (7, 3, False),
     ]
+
+
+def test_the_seconds_of_a_training_are_those_of_all_its_processes(tmp_path, monkeypatch):
+    ends, seen = [(-9, 5.0), (0, 7.0), (-9, 11.0), (0, 13.0)], []  # of the training, and of the evaluation
+
+    class Processes:
+        """Those of a slot, which end as they are told to."""
+
+        free = SLOTS[:1]
+
+        def __init__(self, *_, **__) -> None: ...
+
+        def __enter__(self) -> "Processes":
+            return self
+
+        def __exit__(self, *_) -> None: ...
+
+        def start(self, *_) -> None: ...
+
+        def wait(self, _) -> Ended:
+            exit_code, seconds = ends.pop(0)
+            facts = {"number": 1, "slot": SLOTS[0], "reason": "", "stopped": False, "memory": None}
+            return Ended(exit_code=exit_code, seconds=seconds, **facts)
+
+    monkeypatch.setattr(training, "Supervisor", Processes)
+    runs = final_runs(plan(stages="head:2,finetune:3"), BEST, asked(), tmp_path)
+    objective = objective_of("macro_f1")
+    processes = training.FinalTraining(runs, SLOTS[:1], ["train"], ["judge"], 0, objective=objective, watch=seen.append)
+    ((_, score),) = processes.scores()
+    assert score.seconds == 36.0
+    assert {row.epochs for overview in seen for row in overview.rows} == {5}
 
 
 def test_an_objective_of_evaluation_is_judged_on_both_splits_and_once(tmp_path, train_command):

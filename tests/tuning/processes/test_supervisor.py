@@ -178,7 +178,7 @@ def test_there_is_one_trial_a_slot_and_who_ends_first_is_given_first(tmp_path):
         with pytest.raises(ValueError, match="free slot"):
             supervisor.start(first, 2, [*PYTHON, "pass"], tmp_path / "2.log")
         supervisor.start(second, 2, [*PYTHON, "pass"], tmp_path / "2.log")
-        assert supervisor.running == {1: first, 2: second}
+        assert supervisor.free == []
         end = supervisor.wait()
         assert (end.number, end.slot, supervisor.free) == (2, second, [second])
         assert supervisor.wait(timeout=0.01) is None

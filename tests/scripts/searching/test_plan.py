@@ -1,0 +1,42 @@
+"""What a search can't be, refused before anything is made."""
+
+import pytest
+
+from scripts import tune
+
+HYPERBAND = ["--algorithm", "hyperband", "--max-epochs", "9"]
+TRIALS = ["--trials", "2"]
+ONE_ROW = "a trial that goes on has one row of epochs. Received: "
+
+
+@pytest.fixture
+def refused(digits, tmp_path, capsys):
+    """The one line in which the lines of a recipe, and further arguments, are refused."""
+
+    def search(recipe: str, *argv: str) -> str:
+        (tmp_path / "recipe.yaml").write_text(recipe)
+        arguments = ["--data", digits, "--out", str(tmp_path / "out"), "--config", str(tmp_path / "recipe.yaml")]
+        assert tune.main([*arguments, *argv]) == 2
+        assert not (tmp_path / "out").exists()
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        return error
+
+    return search
+
+
+@pytest.mark.parametrize(
+    ("recipe", "argv", "message"),
+    [
+        ("epochs: {int: [2, 9]}", HYPERBAND, "Expected hyperband without a search of epochs"),
+        ("epochs: {int: [2, 9]}\nstages: head:2", TRIALS, "Expected --stages without a search of epochs"),
+        ("epochs: {int: [2, 9]}\nstages: {choice: [head:2, head:3]}", TRIALS, "Expected --stages without a search"),
+        ("stages: {choice: [head:2, finetune:3]}", HYPERBAND, f"{ONE_ROW}stages='head:2'"),
+        ("stages: finetune:9\ndropout: {choice: [0, 0.1]}", HYPERBAND, f"{ONE_ROW}stages='finetune:9'"),
+        ("unfreeze: {choice: [none, [none:2, 0.3]]}", HYPERBAND, "unfreeze=['none:2', '0.3']"),
+        ("dropout: {choice: [0, 0.1]}\nunfreeze: [none:2, 0.3]", HYPERBAND, "unfreeze=['none:2', '0.3']"),
+        ("stages: head:2,finetune:3", [*TRIALS, "--epochs", "50"], "whose epochs add up to 5, or as many --epochs"),
+    ],
+)
+def test_what_would_be_overridden_without_a_word_is_refused(refused, recipe, argv, message):
+    assert message in refused(recipe, *argv)

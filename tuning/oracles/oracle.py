@@ -9,6 +9,7 @@ import numpy as np
 from base.errors import require
 from tuning.objective import objective_of
 from tuning.oracles import algorithms
+from tuning.oracles.hyperband import Hyperband
 from tuning.oracles.keras_tuner_space import KerasTunerSpace
 from tuning.oracles.options import OracleOptions
 from tuning.oracles.proposal import Proposal, Wait
@@ -107,7 +108,7 @@ def _keras_tuner_oracle(space: KerasTunerSpace, options: OracleOptions, seed: in
         case "bayesian":
             return algorithms.Bayesian(max_trials=None, **common)
         case "hyperband":
-            return algorithms.Hyperband(
+            return Hyperband(
                 max_epochs=options.max_epochs,
                 factor=options.hyperband_factor,
                 hyperband_iterations=options.hyperband_iterations,

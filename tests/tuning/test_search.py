@@ -140,6 +140,13 @@ def test_a_longer_search_goes_on_where_the_shorter_one_ended(tmp_path, train_com
     assert [result.number for result in short + more] == [1, 2, 3, 4]
 
 
+def test_a_shorter_search_ranks_what_the_longer_one_had_tried(tmp_path, train_command):
+    longer = run(plan(trials=6), tmp_path / "out", train_command)
+    assert not SearchDirectory(tmp_path / "out").is_finished(plan(trials=2).identity(), {"trials": 2}, overwrite=False)
+    assert run(plan(trials=2), tmp_path / "out", train_command) == []
+    assert whole_of(tmp_path / "out") == longer
+
+
 def test_executions_are_trained_with_seeds_of_their_own_and_judged_by_their_mean(tmp_path, train_command):
     (result,) = run(plan(trials=1, blocks=(5, 5.5), executions=3), tmp_path / "out", train_command)
     folder = SearchDirectory(tmp_path / "out").trial(1)

@@ -49,7 +49,12 @@ class Oracle:
 
         None says nothing about the trials that are still running.
         """
-        if self._is_over or len(self._numbers) == self._options.trials:
+        most = self._options.trials
+        return None if most is not None and len(self._numbers) >= most else self.propose_again()
+
+    def propose_again(self) -> Proposal | Wait | None:
+        """As `propose`, however many trials are asked for: what was proposed when more were."""
+        if self._is_over:
             return None
         if self._waits:
             return Wait()

@@ -142,8 +142,10 @@ def test_a_longer_search_goes_on_where_the_shorter_one_ended(tmp_path, train_com
 
 def test_a_shorter_search_ranks_what_the_longer_one_had_tried(tmp_path, train_command):
     longer = run(plan(trials=6), tmp_path / "out", train_command)
-    assert not SearchDirectory(tmp_path / "out").is_finished(plan(trials=2).identity(), {"trials": 2}, overwrite=False)
-    assert run(plan(trials=2), tmp_path / "out", train_command) == []
+    directory = SearchDirectory(tmp_path / "out")
+    assert not directory.is_finished(plan(trials=2).identity(), {"trials": 2}, overwrite=False)
+    with directory.locked(lambda: None) as lock:
+        assert list(begun(plan(trials=2), directory, train_command, lock).run()) == []
     assert whole_of(tmp_path / "out") == longer
 
 

@@ -19,9 +19,12 @@ OPTIONS = {
     "grid": OracleOptions(algorithm="grid", trials=8),
     "bayesian": OracleOptions(algorithm="bayesian", trials=6),
     "hyperband": OracleOptions(algorithm="hyperband", max_epochs=4, hyperband_factor=2),
-    "hyperband of 5": OracleOptions(algorithm="hyperband", max_epochs=4, hyperband_factor=2),
+    "hyperband of 9": OracleOptions(algorithm="hyperband", max_epochs=9),
 }
-SPACES = {"bayesian": SPACE[:1], "hyperband of 5": (Choice(name="x", values=(0.1, 0.3, 0.5, 0.7, 0.9)),)}
+SPACES = {
+    "bayesian": SPACE[:1],
+    "hyperband of 9": (Choice(name="x", values=tuple(place / 10 for place in range(1, 10))),),
+}
 
 
 def opened(path: Path, algorithm: str, *, seed: int = 0) -> Journal:

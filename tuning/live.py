@@ -157,7 +157,7 @@ def overview_of(rows: Sequence[Row], results: Sequence[TrialResult], plan: Searc
     best = min(scored, key=lambda result: plan.objective.sign * result.score, default=None)
     trained = [result.seconds for result in results if result.executions]
     left = None
-    if plan.trials is not None:
+    if plan.trials is not None and plan.oracle.max_epochs is None:  # rungs differ in length: no mean says it
         waiting = max(0, plan.trials - len(results) - len(rows))
         mean = sum(trained) / len(trained) if trained else None
         left = seconds_left(rows, waiting=waiting, mean_seconds=mean, slots=slots)

@@ -11,8 +11,10 @@ from base.errors import input_error, nearest
 from tuning.metrics import METRICS, new_rows
 
 OF_EPOCHS = {"val_loss": "min", "val_accuracy": "max"}
-# Names of `metrics` in a run's `evaluation.json`.
+TOPS = (2, 3, 5)
+# Names of `metrics` in a run's `evaluation.json`; its `loss` and `accuracy` are val_loss and val_accuracy of an epoch.
 OF_EVALUATION = {
+    **{f"top_{k}_accuracy": "max" for k in TOPS},
     "log_loss": "min",
     "balanced_accuracy": "max",
     "macro_f1": "max",
@@ -49,6 +51,11 @@ class Objective:
     def is_of_epochs(self) -> bool:
         """Whether each epoch has a value; otherwise the evaluation at the end has it."""
         return self.name in OF_EPOCHS
+
+    @property
+    def least_classes(self) -> int:
+        """How many classes a data set must have: an evaluation leaves out top k accuracies that are always 1."""
+        return next((k + 1 for k in TOPS if self.name == f"top_{k}_accuracy"), 1)
 
     @property
     def sign(self) -> int:

@@ -7,6 +7,8 @@ from typing import Any
 from tuning.objective import SPLIT, Objective, objective_of
 from tuning.oracles.options import OracleOptions
 from tuning.oracles.proposal import Proposal
+from tuning.oracles.rungs import most_trials
+from tuning.space.grid import on_grid
 from tuning.space.parameters import Space
 from tuning.space.space import combinations, describe, searched, settings
 
@@ -44,10 +46,12 @@ class SearchPlan:
     @property
     def trials(self) -> int | None:
         """How many there will be at most; None: not known."""
-        if self.oracle.algorithm == "hyperband":
-            return None
-        known = [count for count in (self.oracle.trials, combinations(self.space)) if count is not None]
-        return min(known, default=None)
+        oracle = self.oracle
+        found = combinations(on_grid(self.space) if oracle.algorithm == "grid" else self.space)
+        if oracle.algorithm == "hyperband":
+            iterations = oracle.hyperband_iterations
+            found = most_trials(oracle.max_epochs, oracle.hyperband_factor, iterations=iterations, combinations=found)
+        return min((count for count in (oracle.trials, found) if count is not None), default=None)
 
     def identity(self) -> dict[str, Any]:
         """What `search.yaml` holds: two searches with equal identities are the same search, longer or shorter."""

@@ -52,6 +52,11 @@ def search_plan(argv: Sequence[str], options: dict[str, Any]) -> SearchPlan:
         data_fingerprint=manifest.fingerprint,
     )
     require(
+        len(manifest.classes) >= plan.objective.least_classes,
+        f"Expected an --objective that an evaluation of {len(manifest.classes)} classes gives",
+        objective=oracle.objective,
+    )
+    require(
         not asked.stop_hopeless or (plan.objective.is_of_epochs and oracle.algorithm != "hyperband"),
         "Expected --stop-hopeless with an objective of each epoch, and not with hyperband, which has rungs for that",
         objective=oracle.objective,

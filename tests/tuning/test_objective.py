@@ -1,9 +1,11 @@
 import json
 
+import numpy as np
 import pytest
 
 from base.errors import InputError
-from tuning.objective import objective_of
+from models.evaluation.metrics import overall
+from tuning.objective import OF_EVALUATION, objective_of
 
 
 def run_of(folder, *values, name="val_loss", metrics=None, split="validation"):
@@ -45,3 +47,20 @@ def test_evaluations_metrics_are_of_the_validation_split_alone(tmp_path):
 def test_an_objective_that_no_evaluation_gives_is_refused_with_the_nearest():
     with pytest.raises(InputError, match="objective='val_acuracy'. Did you mean 'val_accuracy'"):
         objective_of("val_acuracy")
+
+
+def test_any_metric_of_an_evaluation_may_be_the_objective():
+    """But its loss and accuracy, which every epoch has."""
+    label = np.arange(12) % 6
+    written = set(overall(np.eye(6)[label], label, np.zeros(12), probable=True)) - {"loss", "accuracy"}
+    assert written == set(OF_EVALUATION)
+    assert [objective_of(name).better for name in ("top_5_accuracy", "val_top_2_accuracy")] == ["max", "max"]
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4, 5, 6])
+def test_a_top_k_accuracy_needs_the_classes_that_an_evaluation_gives_it_with(classes):
+    label = np.arange(2 * classes) % classes
+    written = overall(np.eye(classes)[label], label, np.zeros(len(label)), probable=True)
+    assert {name for name in OF_EVALUATION if objective_of(name).least_classes <= classes} == set(OF_EVALUATION) & set(
+        written
+    )

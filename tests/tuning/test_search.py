@@ -141,6 +141,15 @@ def test_a_longer_search_goes_on_where_the_shorter_one_ended(tmp_path, train_com
     assert [result.number for result in short + more] == [1, 2, 3, 4]
 
 
+def test_a_shorter_search_ranks_what_the_longer_one_had_tried(tmp_path, train_command):
+    longer = run(plan(trials=6), tmp_path / "out", train_command)
+    directory = SearchDirectory(tmp_path / "out")
+    assert not directory.is_finished(plan(trials=2).identity(), {"trials": 2}, overwrite=False)
+    with directory.locked(lambda: None) as lock:
+        assert list(begun(plan(trials=2), directory, train_command, lock).run()) == []
+    assert whole_of(tmp_path / "out") == longer
+
+
 def test_executions_are_trained_with_seeds_of_their_own_and_judged_by_their_mean(tmp_path, train_command):
     (result,) = run(plan(trials=1, blocks=(5, 5.5), executions=3), tmp_path / "out", train_command)
     folder = SearchDirectory(tmp_path / "out").trial(1)

@@ -1,10 +1,8 @@
-"""KerasTuner's oracles, with what a search of parallel, failing, repeatable trials needs of them.
+"""KerasTuner's oracles but Hyperband, with what a search of parallel, failing, repeatable trials needs of them.
 
 They are theirs but for what each class says. Measured and read with KerasTuner 1.4.8.
 """
 
-import copy
-import itertools
 import math
 import warnings
 from typing import Any
@@ -21,7 +19,7 @@ CANDIDATES = 64  # combinations instead of one that was tried already
 _COLLISIONS = 1000  # KerasTuner gives a space up after 20, while a tenth of it is untried as often as not
 
 
-class _Mended:
+class Mended:
     """Writes no files, and draws from spaces that are nearly exhausted.
 
     What KerasTuner would write is no help: a reloaded Bayesian oracle, for one, draws its random numbers again.
@@ -39,11 +37,11 @@ class _Mended:
         """Nothing: the journal is the record."""
 
 
-class Random(_Mended, keras_tuner.oracles.RandomSearchOracle):
+class Random(Mended, keras_tuner.oracles.RandomSearchOracle):
     """Random search."""
 
 
-class Grid(_Mended, keras_tuner.oracles.GridSearchOracle):
+class Grid(Mended, keras_tuner.oracles.GridSearchOracle):
     """The whole grid, the last parameter fastest, in one order whenever the trials end.
 
     KerasTuner's waits for a trial's end before it looks for the next combination, in case the trial brought new
@@ -58,7 +56,7 @@ class Grid(_Mended, keras_tuner.oracles.GridSearchOracle):
         return response
 
 
-class Bayesian(_Mended, keras_tuner.oracles.BayesianOptimizationOracle):
+class Bayesian(Mended, keras_tuner.oracles.BayesianOptimizationOracle):
     """A Gaussian process of the score, and its lower confidence bound (of what is to be small).
 
     Where KerasTuner's proposes a combination again, this one proposes the best of untried random ones. A failed trial
@@ -139,44 +137,3 @@ _STATES = ("COMPLETED", "FAILED", "RUNNING")
 
 def _values(trials: list[Any]) -> list[dict[str, Any]]:
     return [trial.hyperparameters.values for trial in trials]
-
-
-class Hyperband(_Mended, keras_tuner.oracles.HyperbandOracle):
-    """Hyperband (Li et al. 2018) by asynchronous rungs.
-
-    A failed trial has the worst score that there is, so that its rung fills up: KerasTuner's waits for it for ever, and
-    the next rungs stay short. Where too few succeed for the next rung, failed ones fill it, without being proposed.
-
-    A call that starts no trial changes nothing: what is proposed then depends on the trials that were started and
-    ended, and not on how often somebody asked in between.
-    """
-
-    def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """As KerasTuner's."""
-        before = self._seed_state, copy.deepcopy(self._brackets), self._current_bracket, self._current_iteration
-        response = super().populate_space(trial_id)
-        while self._goes_on_from_failure(response):
-            self._fill_place(trial_id, response["values"]["tuner/trial_id"])
-            response = super().populate_space(trial_id)
-        if response["status"] != "RUNNING":
-            self._seed_state, self._brackets, self._current_bracket, self._current_iteration = before
-        return response
-
-    def _goes_on_from_failure(self, response: dict[str, Any]) -> bool:
-        parent = (response.get("values") or {}).get("tuner/trial_id")
-        return parent is not None and math.isinf(self.trials[parent].score)
-
-    def _fill_place(self, trial_id: str, failed_id: str) -> None:
-        """Puts a failed trial where one was to go on from it."""
-        for bracket in self._brackets:
-            for place in itertools.chain(*bracket["rounds"]):
-                if place["id"] == trial_id:
-                    place["id"] = failed_id
-
-    def end_trial(self, trial: Any) -> None:
-        """As KerasTuner's."""
-        if trial.status == "FAILED":
-            worst = -math.inf if self.objective.direction == "max" else math.inf
-            self.update_trial(trial.trial_id, {self.objective.name: worst})
-            trial.status = "COMPLETED"
-        super().end_trial(trial)

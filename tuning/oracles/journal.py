@@ -25,6 +25,9 @@ class Proposes(Protocol):
     def propose(self) -> Proposal | Wait | None:
         """The next trial, wait, or no more."""
 
+    def propose_again(self) -> Proposal | Wait | None:
+        """The same, without a bound: what was proposed before, under another one."""
+
     def tell(self, number: int, score: float | None, reason: str) -> None:
         """How a trial ended."""
 
@@ -113,7 +116,7 @@ class Journal:
             self._ended[event.number] = event
             self._oracle.tell(event.number, event.score, event.reason)
             return
-        proposal = self._oracle.propose()
+        proposal = self._oracle.propose_again()
         require(
             isinstance(proposal, Proposal) and _line(proposal) == _line(event),
             f"Expected the oracle to propose what it proposed before, in {where}: {event}",

@@ -13,9 +13,8 @@ from typing import Any
 import keras_tuner
 
 from base.errors import require
-from tuning.space.parameters import Boolean, Choice, Condition, Float, Int, Parameter, Space
-
-GRID_POINTS = 10  # of what has no steps; KerasTuner takes 10 and the lower end, unsorted
+from tuning.space.grid import on_grid
+from tuning.space.parameters import Boolean, Choice, Condition, Float, Parameter, Space
 
 
 class KerasTunerSpace:
@@ -23,8 +22,7 @@ class KerasTunerSpace:
 
     Args:
         space: What to search.
-        grid: Whether it is for a grid: floats, and integers on a logarithmic scale, then have `GRID_POINTS` values from
-            `low` to `high`.
+        grid: Whether it is for a grid (`tuning.space.grid`).
 
     Raises:
         InputError: A condition on what does not stand before it.
@@ -32,8 +30,8 @@ class KerasTunerSpace:
 
     def __init__(self, space: Space, *, grid: bool = False) -> None:
         self._variables: list[_Variable] = []
-        for parameter in space:
-            values = grid_values(parameter) if grid else _listed(parameter)
+        for parameter in on_grid(space) if grid else space:
+            values = _listed(parameter)
             for scopes in _scopes(parameter.when, self._variables):
                 self._variables.append(_Variable(parameter=parameter, values=values, scopes=scopes))
         self.hyperparameters = keras_tuner.HyperParameters()
@@ -60,29 +58,6 @@ class KerasTunerSpace:
             if name in options and all(codes.get(key) in wanted for key, wanted in variable.scopes):
                 codes[variable.key] = variable.encode(options[name])
         return codes
-
-
-def grid_values(parameter: Parameter) -> tuple[Any, ...]:
-    """What a grid tries for a parameter, in order.
-
-    Example:
-        >>> grid_values(Int(name="units", low=32, high=128, step=2, log=True))
-        (32, 64, 128)
-    """
-    listed = _listed(parameter)
-    if listed is not None:
-        return listed
-    if isinstance(parameter, Int) and not parameter.log:
-        return tuple(range(parameter.low, parameter.high + 1, parameter.step))
-    if isinstance(parameter, Int) and parameter.step > 1:
-        values = [parameter.low]
-        while values[-1] * parameter.step <= parameter.high:
-            values.append(values[-1] * parameter.step)
-        return tuple(values)
-    points = (_between(parameter, place / (GRID_POINTS - 1)) for place in range(GRID_POINTS))
-    if isinstance(parameter, Int):
-        points = (round(point) for point in points)
-    return tuple(sorted({*points, parameter.low, parameter.high}))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -133,11 +108,6 @@ def _listed(parameter: Parameter) -> tuple[Any, ...] | None:
     if isinstance(parameter, Boolean):
         return (False, True)
     return parameter.values if isinstance(parameter, Choice) else None
-
-
-def _between(parameter: Int | Float, part: float) -> float:
-    low, high = parameter.low, parameter.high
-    return low * (high / low) ** part if parameter.log else low + (high - low) * part
 
 
 def _scopes(when: Condition | None, before: Iterable[_Variable]) -> list[tuple[tuple[str, tuple[Any, ...]], ...]]:

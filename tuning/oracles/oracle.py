@@ -9,6 +9,7 @@ import numpy as np
 from base.errors import require
 from tuning.objective import objective_of
 from tuning.oracles import algorithms
+from tuning.oracles.hyperband import Hyperband
 from tuning.oracles.keras_tuner_space import KerasTunerSpace
 from tuning.oracles.options import OracleOptions
 from tuning.oracles.proposal import Proposal, Wait
@@ -48,7 +49,12 @@ class Oracle:
 
         None says nothing about the trials that are still running.
         """
-        if self._is_over or len(self._numbers) == self._options.trials:
+        most = self._options.trials
+        return None if most is not None and len(self._numbers) >= most else self.propose_again()
+
+    def propose_again(self) -> Proposal | Wait | None:
+        """As `propose`, however many trials are asked for: what was proposed when more were."""
+        if self._is_over:
             return None
         if self._waits:
             return Wait()
@@ -107,7 +113,7 @@ def _keras_tuner_oracle(space: KerasTunerSpace, options: OracleOptions, seed: in
         case "bayesian":
             return algorithms.Bayesian(max_trials=None, **common)
         case "hyperband":
-            return algorithms.Hyperband(
+            return Hyperband(
                 max_epochs=options.max_epochs,
                 factor=options.hyperband_factor,
                 hyperband_iterations=options.hyperband_iterations,

@@ -63,7 +63,7 @@ def _experiment(axes: Iterable[Axis], plan: SearchPlan) -> "Summary":
         column = experiment.hparam_infos.add(name=axis.name, type=_type(axis))
         if axis.places:
             column.domain_discrete.extend([_plain(axis, value) for value in axis.places])
-        else:
+        elif not axis.beside:
             column.domain_interval.min_value, column.domain_interval.max_value = axis.low, axis.high
     for name in dict.fromkeys((plan.objective.name, "val_loss", "val_accuracy", "seconds")):
         experiment.metric_infos.add(name=api_pb2.MetricName(tag=JUDGED + name), display_name=name)
@@ -132,7 +132,7 @@ def _plain(axis: Axis, value: Any) -> bool | float | str:
 
 
 def _is_numeric(axis: Axis) -> bool:
-    return all(type(value) in (int, float) for value in axis.places)
+    return not axis.beside and all(type(value) in (int, float) for value in axis.places)
 
 
 def _write(path: Path, events: Iterable[tuple[int, "Summary"]], time: float) -> None:

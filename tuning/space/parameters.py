@@ -4,7 +4,7 @@ Values are plain, as YAML and JSON hold them and as `base.options.to_dict` gives
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from base.errors import require
@@ -127,13 +127,21 @@ class Int(_Parameter):
     @property
     def count(self) -> int:
         """How many values it can take."""
-        return len(self._factors()) if self._has_factor else (self.high - self.low) // self.step + 1
+        return len(self.values)
+
+    @property
+    def values(self) -> Sequence[int]:
+        """All that it can take, in order."""
+        if not self.log or self.step == 1:
+            return range(self.low, self.high + 1, self.step)
+        values = [self.low]
+        while values[-1] * self.step <= self.high:
+            values.append(values[-1] * self.step)
+        return values
 
     def takes(self, value: Any) -> bool:
         """Whether it can take a value."""
-        if type(value) is not int or not self.low <= value <= self.high:
-            return False
-        return value in self._factors() if self._has_factor else (value - self.low) % self.step == 0
+        return type(value) is int and value in self.values
 
     def extremes(self) -> tuple[int, int]:
         """Both bounds."""
@@ -142,16 +150,6 @@ class Int(_Parameter):
     def _describe_values(self) -> str:
         way = "factor" if self.log else "step"
         return _range(self) + (f", {way} {self.step}" if self.step > 1 else "")
-
-    @property
-    def _has_factor(self) -> bool:
-        return self.log and self.step > 1
-
-    def _factors(self) -> list[int]:
-        values = [self.low]
-        while values[-1] * self.step <= self.high:
-            values.append(values[-1] * self.step)
-        return values
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 import os
@@ -18,11 +19,16 @@ OPTIONS = {
     "grid": OracleOptions(algorithm="grid", trials=8),
     "bayesian": OracleOptions(algorithm="bayesian", trials=6),
     "hyperband": OracleOptions(algorithm="hyperband", max_epochs=4, hyperband_factor=2),
+    "hyperband of 9": OracleOptions(algorithm="hyperband", max_epochs=9),
+}
+SPACES = {
+    "bayesian": SPACE[:1],
+    "hyperband of 9": (Choice(name="x", values=tuple(place / 10 for place in range(1, 10))),),
 }
 
 
 def opened(path: Path, algorithm: str, *, seed: int = 0) -> Journal:
-    return Journal(path, Oracle(SPACE[:1] if algorithm == "bayesian" else SPACE, OPTIONS[algorithm], seed=seed))
+    return Journal(path, Oracle(SPACES.get(algorithm, SPACE), OPTIONS[algorithm], seed=seed))
 
 
 def go_on(journal: Journal) -> None:
@@ -100,6 +106,23 @@ def test_an_oracle_that_proposes_otherwise_is_refused(tmp_path):
         InputError, match="in line 1 of .*journal.jsonl: Proposal.number=1, .*Other versions of KerasTuner"
     ):
         opened(path, "random", seed=1)
+
+
+@pytest.mark.parametrize("algorithm", ["random", "bayesian", "grid"])
+def test_fewer_trials_than_there_were_are_no_other_search_but_nothing_more_is_proposed(algorithm, tmp_path):
+    path = tmp_path / "journal.jsonl"
+    journal = opened(path, algorithm)
+    for _ in range(4):
+        journal.propose()
+    journal.tell(2, 0.5)
+    content = path.read_bytes()
+    for trials in (1, 2, 4):
+        options = dataclasses.replace(OPTIONS[algorithm], trials=trials)
+        shorter = Journal(path, Oracle(SPACES.get(algorithm, SPACE), options, seed=0))
+        assert ([p.number for p in shorter.running], [e.number for e in shorter.ended]) == ([1, 3, 4], [2])
+        assert shorter.propose() is None
+        assert path.read_bytes() == content
+    assert opened(path, algorithm).propose().number == 5
 
 
 def test_a_damaged_line_is_named(tmp_path):

@@ -1,18 +1,15 @@
 import os
-import random
 import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from base.errors import InputError
-from tuning.oracles.options import OracleOptions
+from tests.tuning.oracles.searches import Trial, new_oracle, searched
 from tuning.oracles.oracle import Oracle
-from tuning.oracles.proposal import Proposal, Wait
 from tuning.space.parameters import Boolean, Choice, Condition, Float, Int
 
 SPACE = (
@@ -36,31 +33,9 @@ LINE = (Float(name="x", low=0.0, high=1.0), Float(name="y", low=0.0, high=1.0))
 # bracket's 5 / 3 down to 1, KerasTuner rounds 4.5 / 3 up to 2; the others are equal.
 RUNGS = {(1, 0): 9, (3, 1): 3, (9, 2): 1, (3, 0): 5, (9, 1): 2, (9, 0): 3}
 
-Score = Callable[[dict], float | None]
-Trial = tuple[Proposal, float | None]
 
-
-def new(algorithm: str, space=SPACE, *, seed: int = 0, **options) -> Oracle:
-    if algorithm == "hyperband":
-        options.setdefault("max_epochs", 9)
-    return Oracle(space, OracleOptions(algorithm=algorithm, **options), seed=seed)
-
-
-def searched(oracle: Oracle, score: Score, *, parallel: int = 1) -> list[Trial]:
-    """Runs a search whose trials end out of order; returns all of it in the order of the proposals."""
-    choose, running, trials = random.Random(0), [], {}
-    while True:
-        answer = oracle.propose() if len(running) < parallel else Wait()
-        if isinstance(answer, Proposal):
-            assert answer.number <= 100
-            running.append(answer)
-            continue
-        if not running:
-            assert answer is None
-            return [trials[number] for number in sorted(trials)]
-        ended = running.pop(choose.randrange(len(running)))
-        trials[ended.number] = ended, score(ended.values)
-        oracle.tell(ended.number, score(ended.values), "it failed")
+def new(algorithm: str, space=SPACE, **more) -> Oracle:
+    return new_oracle(algorithm, space, **more)
 
 
 def values_of(trials: list[Trial]) -> list[dict]:
@@ -215,12 +190,6 @@ def test_hyperband_goes_on_from_no_failed_trial_where_too_few_succeed():
     assert [(p.epochs, p.parent) for p in climbs] == [(1, None), (3, 1), (9, climbs[1].number)]
     assert rungs_of(trials) == {(1, 0): 9, (3, 1): 1, (9, 2): 1, (3, 0): 5, (9, 0): 3}
     assert rungs_of(searched(new("hyperband", LINE), lambda values: None)) == {(1, 0): 9, (3, 0): 5, (9, 0): 3}
-
-
-def test_hyperband_ends_where_the_space_has_no_other_combination():
-    space = (Choice(name="x", values=(0.1, 0.2, 0.3, 0.4)), Choice(name="y", values=(0.1, 0.2, 0.3)))
-    found = values_of([t for t in searched(new("hyperband", space), bowl, parallel=4) if t[0].parent is None])
-    assert len(found) == len({tuple(values.values()) for values in found}) == 12
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), float("-inf"), None])

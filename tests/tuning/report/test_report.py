@@ -231,3 +231,13 @@ def test_a_live_report_is_written_when_no_slot_waits_for_it_and_no_trial_for_lon
     later = time.monotonic() + 1e6
     monkeypatch.setattr(search_report.time, "monotonic", lambda: later)
     assert [seen(1, 2), seen(2, 1), seen(2, 2)] == [False, False, True]
+
+
+def test_a_hyperparameter_that_is_off_under_one_condition_and_a_range_under_another_is_drawn(directory):
+    optimizer = Choice(name="optimizer", values=("sgd", "adam"))
+    off = Choice(name="rate", values=(None, 0.5), when=Condition(name="optimizer", values=("sgd",)))
+    space = (optimizer, off, Float(name="rate", low=0.1, high=0.9, when=Condition(name="optimizer", values=("adam",))))
+    for number, rate in enumerate((None, 0.5, None), start=1):
+        trained(directory, number, {"optimizer": "sgd", "rate": rate}, [(0.1 * number,)], space=space)
+    trained(directory, 4, {"optimizer": "adam", "rate": 0.7}, [(0.3,)], space=space)
+    assert any({"none", "0.1", "0.9"} <= set(texts(one)) for one in page_of(directory, plan(space)).pictures.values())

@@ -1,6 +1,7 @@
 """What TensorBoard itself reads: its data server, and its HParams plugin on it."""
 
 import contextlib
+import dataclasses
 import json
 import subprocess
 import sys
@@ -75,6 +76,14 @@ def data_server(folder: Path):
         yield ingester.data_provider
     finally:
         ingester._stdin_handle.close()  # it ends with its input
+
+
+def loaded(folder: Path) -> event_data.MultiplexerDataProvider:
+    """The data provider without the data server."""
+    multiplexer = plugin_event_multiplexer.EventMultiplexer()
+    multiplexer.AddRunsFromDirectory(str(folder))
+    multiplexer.Reload()
+    return event_data.MultiplexerDataProvider(multiplexer, str(folder))
 
 
 def runs_of(provider) -> list[str]:
@@ -170,10 +179,7 @@ def test_a_trial_that_went_on_has_a_name_of_its_own(tmp_path):
 def test_the_loader_without_the_data_server_reads_the_same(tmp_path):
     directory = SearchDirectory(tmp_path)
     write_trial(directory, plan(), trained(directory, 1, [rows(0.5, 0.25)]))
-    multiplexer = plugin_event_multiplexer.EventMultiplexer()
-    multiplexer.AddRunsFromDirectory(str(directory.tensorboard))
-    multiplexer.Reload()
-    provider = event_data.MultiplexerDataProvider(multiplexer, str(directory.tensorboard))
+    provider = loaded(directory.tensorboard)
     assert runs_of(provider) == [".", NAME]
     assert curve(provider, NAME, "val_loss") == [(1, 0.5), (2, 0.25)]
     assert measured(table(provider)[NAME])["trial/val_loss"] == 0.25
@@ -222,3 +228,14 @@ assert not heavy, heavy
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 0, ended.stderr
     assert directory.report.is_file()
+
+
+def test_a_column_of_numbers_and_none_is_text(tmp_path):
+    rate = Choice(name="rate", values=(None, 0.5), when=Condition(name="batch_norm", values=(True,)))
+    other = Float(name="rate", low=0.1, high=0.9, when=Condition(name="batch_norm", values=(False,)))
+    a_plan = dataclasses.replace(plan(), space=(Boolean(name="batch_norm"), rate, other))
+    directory = SearchDirectory(tmp_path)
+    write_trial(directory, a_plan, trained(directory, 1, [rows(0.5)], {"batch_norm": True, "rate": None}))
+    write_trial(directory, a_plan, trained(directory, 2, [rows(0.5)], {"batch_norm": False, "rate": 0.25}))
+    provider = loaded(directory.tensorboard)
+    assert [plain(group)["rate"] for group in table(provider).values()] == ["none", "0.25"]

@@ -40,3 +40,16 @@ def test_ticks_are_read_by_people():
     assert texts[1] == ["0.0001", "0.01", "1"]
     assert texts[3] == ["0", "50", "100"]
     assert texts[5] == ["none", "256"]
+
+
+def test_a_range_under_one_condition_stands_above_what_is_no_number_under_another():
+    off = Choice(name="y", values=(None, "auto", 0.05), when=SGD)
+    axes = axes_of((SPACE[0], off, Float(name="y", low=0.1, high=0.9, when=ADAM)))
+    assert axes[1] == Axis(name="y", low=0.05, high=0.9, beside=(None, "auto"))
+    rows = [{"optimizer": "sgd", "y": None}, {"optimizer": "sgd", "y": "auto"}, {"optimizer": "sgd", "y": 0.05}]
+    at = positions(axes, [*rows, {"optimizer": "adam", "y": 0.9}])[:, 1]
+    np.testing.assert_allclose(at, [0.0625, 0.1875, 0.25, 1.0], rtol=0, atol=1e-12)
+    assert [text for _, text in axes[1].ticks()] == ["none", "auto", "0.05", "0.475", "0.9"]
+    np.testing.assert_allclose(
+        [at for at, _ in axes[1].ticks()], [0.0625, 0.1875, 0.25, 0.625, 1.0], rtol=0, atol=1e-12
+    )

@@ -24,6 +24,7 @@ class SearchPlan:
         executions: How often each combination is trained, with seeds of its own.
         seed: Of the draws; of the first execution of each trial it is the run's, too.
         data_fingerprint: Of the data set.
+        neutral: Names of options that change no number: a search goes on under any values of theirs.
     """
 
     space: Space
@@ -32,6 +33,7 @@ class SearchPlan:
     executions: int = 1
     seed: int
     data_fingerprint: str
+    neutral: frozenset[str] = frozenset()
 
     @property
     def objective(self) -> Objective:
@@ -55,7 +57,7 @@ class SearchPlan:
 
     def identity(self) -> dict[str, Any]:
         """What `search.yaml` holds: two searches with equal identities are the same search, longer or shorter."""
-        open_options = searched(self.space)
+        left_out = {*searched(self.space), *self.neutral, "data"}
         oracle = dataclasses.asdict(self.oracle)
         del oracle["trials"]
         return {
@@ -64,7 +66,7 @@ class SearchPlan:
             "data_fingerprint": self.data_fingerprint,
             "searched": describe(self.space),
             # The data set may be moved: its fingerprint says which it is.
-            **{name: value for name, value in self.options.items() if name not in {*open_options, "data"}},
+            **{name: value for name, value in self.options.items() if name not in left_out},
         }
 
     def recipe(self, proposal: Proposal, execution: int = 1, parent_run: str | None = None) -> dict[str, Any]:

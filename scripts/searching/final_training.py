@@ -97,7 +97,7 @@ def _train(
     best: Sequence[TrialResult],
     wanted: Mapping[str, Any],
 ) -> dict[str, Any]:
-    require_same(runs, places[0].options.keys())
+    require_same(runs, {*places[0].options, *plan.neutral})
     console.print(f"training the best, {_times(len(runs))}, on", *(place.describe() for place in places), sep="\n  ")
     with console.status("starting") as status:
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from base.errors import require
-from base.options import to_dict
+from base.options import neutral_names, to_dict
 from models.backbones.finetuning import FineTuningOptions
 from pipelines.images.input_options import resolve
 from pipelines.manifest import read_manifest
@@ -50,6 +50,7 @@ def search_plan(argv: Sequence[str], options: dict[str, Any]) -> SearchPlan:
         executions=asked.executions,
         seed=training["seed"],
         data_fingerprint=manifest.fingerprint,
+        neutral=frozenset(neutral_names(train_options.GROUPS.values())),
     )
     require(
         len(manifest.classes) >= plan.objective.least_classes,

@@ -97,7 +97,7 @@ def require_same(runs: Sequence[FinalRun], given: Collection[str]) -> None:
 
     Args:
         runs: That are asked for.
-        given: Options that a slot gives; a training that goes on keeps those that it has.
+        given: Options that may differ: neutral ones, and those that a slot gives, of which it keeps those that it has.
 
     Raises:
         InputError: With the differences.

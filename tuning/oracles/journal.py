@@ -127,7 +127,7 @@ class Journal:
         self._proposed[event.number] = event
 
 
-_REPLACE = "Or begin anew with --overwrite."
+_REPLACE = "Or begin anew in another --out."
 
 
 def read_events(path: Path, *, mend: bool = False) -> list[Proposal | Ended]:

@@ -75,7 +75,7 @@ def test_whatever_fails_in_between_the_trials_end_with_it(tmp_path):
 def test_whatever_fails_in_between_the_final_trainings_end_with_it(tmp_path, monkeypatch):
     trainings = Processes()
     monkeypatch.setattr(final_training, "FinalTraining", lambda *_, **__: trainings)
-    plan = SimpleNamespace(objective=None, judges_last=False)
+    plan = SimpleNamespace(objective=None, judges_last=False, neutral=frozenset())
     places = [SimpleNamespace(options={}, describe=lambda: "a core")]
     with pytest.raises(AttributeError):  # None has no score
         final_training._train(SearchDirectory(tmp_path), plan, [], places, 0, Console(quiet=True), [], {})

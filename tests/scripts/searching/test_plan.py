@@ -2,7 +2,10 @@
 
 import pytest
 
+from base.options import parse
 from scripts import tune
+from scripts.searching.plan import search_plan
+from tuning.space.recipe import is_searched
 
 HYPERBAND = ["--algorithm", "hyperband", "--max-epochs", "9"]
 TRIALS = ["--trials", "2"]
@@ -40,3 +43,13 @@ def refused(digits, tmp_path, capsys):
 )
 def test_what_would_be_overridden_without_a_word_is_refused(refused, recipe, argv, message):
     assert message in refused(recipe, *argv)
+
+
+def test_a_search_goes_on_under_other_values_of_what_changes_no_number(digits, tmp_path):
+    def plan(*given: str):
+        argv = ["--data", digits, "--out", str(tmp_path), "--trials", "2", *given]
+        return search_plan(argv, parse("tune.py", "", tune.GROUPS, argv, leave_out=is_searched))
+
+    often = plan("--checkpoint-minutes", "1")
+    assert often.options["checkpoint_minutes"] == 1.0  # the trials are told
+    assert often.identity() == plan().identity() != plan("--loss", "auto", "--epochs", "3").identity()

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import yaml
 
 from scripts import tune
 from tests.processes import processes_naming, wait_until
+from tests.tuning.cluster.chiefs import free_address
 
 ROOT = Path(__file__).parents[3]
 RECIPE = {"epochs": 1, "blocks": 1, "filters": 4, "learning_rate": {"float": [1e-4, 1e-2], "log": True}}
@@ -24,12 +24,6 @@ def arguments(digits, tmp_path_factory) -> list[str]:
     folder = tmp_path_factory.mktemp("together")
     (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
     return ["--data", digits, "--config", str(folder / "recipe.yaml"), "--trials", "6"]
-
-
-def free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 @contextlib.contextmanager

@@ -121,9 +121,8 @@ class RemoteJournal:
         self._free.insert(0, name)
         status = Status.FAILED if score is None else Status.COMPLETED
         trial = self._wire.trial(self._proposed[number], trial_id, status)
-        trial.hyperparameters.values.values[RESULT].string_value = result_text(
-            told_of(self._directory, result, self._name)
-        )
+        told = told_of(self._directory, result, self._name)
+        trial.hyperparameters.values.values[RESULT].string_value = result_text(told)
         tell(trial, rows_of(self._directory, result))
         if score is not None:
             trial.score.value = score

@@ -49,7 +49,7 @@ def started(*arguments: str):
 @pytest.mark.slow
 def test_a_search_on_three_machines_ends_whole_when_a_worker_and_the_chief_are_killed(arguments, tmp_path):
     address, chief_out = free_address(), tmp_path / "chief"
-    serve = [*arguments, "--silent-seconds", "5", "--out", str(chief_out), "--chief", address]
+    serve = [*arguments, "--silent-seconds", "5", "--out", str(chief_out), "--chief", address, "--then-train"]
     work = [*arguments, "--silent-seconds", "90", "--parallel", "1", "--worker-of", address, "--out"]
     journal = chief_out / "journal.jsonl"
 
@@ -69,7 +69,7 @@ def test_a_search_on_three_machines_ends_whole_when_a_worker_and_the_chief_are_k
         chief.kill()
         chief.wait()
         with started(*serve) as chief:
-            said, _ = chief.communicate(timeout=300)
+            said, _ = chief.communicate(timeout=500)
             assert chief.returncode == 0, said
             said_there, _ = second.communicate(timeout=60)
             assert second.returncode == 0, said_there
@@ -80,6 +80,11 @@ def test_a_search_on_three_machines_ends_whole_when_a_worker_and_the_chief_are_k
         assert sorted(event[kind]["number"] for event in events if kind in event) == [1, 2, 3, 4, 5, 6]
     number = int(lost.parent.name)
     assert (tmp_path / "second" / "trials" / f"{number:02}" / "result.json").is_file()
+    for recipe in (tmp_path / "second").glob("trials/*/recipe.yaml"):
+        assert (chief_out / "trials" / recipe.parent.name / "recipe.yaml").read_text() == recipe.read_text()
+    assert len(list(chief_out.glob("tensorboard/*/events.*"))) == 6
+    (finalist,) = json.loads((chief_out / "final.json").read_text())["finalists"]
+    assert finalist["trial"] == ranking["ranking"][0]["number"] and finalist["test"]
     assert (chief_out / "best.yaml").is_file()
     wait_until(lambda: processes_naming(tmp_path) == [], seconds=40)
 

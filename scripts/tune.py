@@ -9,12 +9,13 @@ from pathlib import Path
 from rich.console import Console
 
 from base import command, native_log
-from base.errors import require
+from base.errors import StartAgain, require
 from base.options import neutral_names, option, parse
 from scripts.searching.alone import search_in, slots_for
+from scripts.searching.chief import serve_in
 from scripts.searching.final_training import require_final, train_best
 from scripts.searching.plan import search_plan
-from scripts.searching.together import serve_in, work
+from scripts.searching.worker import work
 from scripts.training import options as train_options
 from tuning.cluster.options import ClusterOptions
 from tuning.final.options import FinalOptions
@@ -63,11 +64,13 @@ def _main(argv: Sequence[str] | None) -> None:
     asked: SearchOptions = options["search"]
     plan = search_plan(argv, options)
     require_final(options, plan)
-    places = slots_for(options)
+    machines: ClusterOptions = options["machines"]
+    trains = machines.chief is None or options["then"].then_train  # a chief itself needs no GPUs, or none so many
+    places = slots_for(options) if trains else ()
     budget = {"trials": plan.oracle.trials, "hours": asked.hours}
     directory = SearchDirectory(Path(asked.out))
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else WIDE)
-    if options["machines"].worker_of is not None:
+    if machines.worker_of is not None:
         work(directory, plan, options, places, neutral_names(GROUPS.values()), console)
         return
     with directory.locked(lambda: console.print(f"waiting for another process that works in {asked.out}")) as lock:
@@ -77,11 +80,11 @@ def _main(argv: Sequence[str] | None) -> None:
             with native_log.captured() as log:
                 log.keep_in(directory.log)
                 try:
-                    if options["machines"].chief is not None:
+                    if machines.chief is not None:
                         serve_in(directory, plan, options, budget, console)
                     else:
                         search_in(directory, plan, options, places, budget, lock, console)
-                except (KeyboardInterrupt, command.Terminated):
+                except (KeyboardInterrupt, command.Terminated, StartAgain):
                     console.print("stopped; the same command goes on. So far:", soft_wrap=True)
                     print_ranking(plan, directory, console)
                     raise

@@ -184,11 +184,16 @@ def view(overview: Overview) -> Group:
             "-" if one.images_per_second is None else f"{one.images_per_second:,.0f}",
             _clock(one.seconds_left),
         )
+    return Group(table, Text(summary(overview)))
+
+
+def summary(overview: Overview) -> str:
+    """How far the whole is, in a line."""
     total = f" of {overview.trials}" if overview.trials is not None else ""
     parts = [f"{len(overview.rows)} running", f"{overview.done} done{total}", f"{overview.failed} failed"]
     if overview.best is not None:
         parts.append(f"best so far {overview.best[1]:.4f} (trial {overview.best[0]})")
-    return Group(table, Text("  ".join([*parts, f"ETA {_clock(overview.seconds_left)}"])))
+    return "  ".join([*parts, f"ETA {_clock(overview.seconds_left)}"])
 
 
 class Follower:

@@ -26,6 +26,7 @@ class Execution:
         epoch: Whose metrics these are, from 1.
         metrics: Name -> value, as `Judged` has them.
         slot: The number of the place it ran in.
+        worker: Whose slot that was, in a chief's search; "": the search's own.
         seconds: That its processes were there, since the search itself was last started.
         to_first_step: Seconds from that process' being asked for to its first step's end; None: it had none.
         after_last_step: Seconds from its last step to the process' end.
@@ -39,6 +40,7 @@ class Execution:
     epoch: int | None = None
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
     slot: int = 1
+    worker: str = ""
     seconds: float = 0.0
     to_first_step: float | None = None
     after_last_step: float | None = None

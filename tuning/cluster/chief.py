@@ -14,19 +14,18 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 
-from base import files
-from base.errors import input_error
+from base.errors import StartAgain, input_error
+from tuning.cluster.options import PATIENCE, SILENT_SECONDS
+from tuning.cluster.presence import Presence
 from tuning.cluster.reports import Reports
+from tuning.cluster.results import Told, write_end
 from tuning.cluster.wire import number_of
-from tuning.curves import Rows, write_rows
 from tuning.hours import Hours
 from tuning.oracles.journal import Journal
 from tuning.oracles.proposal import Proposal, Wait
 from tuning.plan import SearchPlan
 from tuning.search_directory import SearchDirectory
-from tuning.trial import LOG, TrialResult, read_result, write_result
-
-SILENT_SECONDS = 40.0
+from tuning.trial import TrialResult, read_result
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -36,6 +35,7 @@ class Held:
     proposal: Proposal
     trial_id: str
     worker: str  # "": it had the trial before this process began, and has not said its name
+    began: float  # when it got it
     seen: float  # when it last said something
     reports: Reports = dataclasses.field(default_factory=Reports)
 
@@ -49,6 +49,7 @@ class Chief:
         journal: Of the oracle. What had been proposed and not ended is handed out first.
         hours: How long new trials are handed out; those that were lost are, even afterwards.
         silent_seconds: After which a worker is taken for lost.
+        patience: Seconds without any worker after which the chief gives up.
         say: Told in a line what a person may want to know.
         on_end: Told each result.
         clock: Seconds.
@@ -62,18 +63,20 @@ class Chief:
         *,
         hours: Hours,
         silent_seconds: float = SILENT_SECONDS,
+        patience: float = PATIENCE,
         say: Callable[[str], None] = lambda text: None,
         on_end: Callable[[TrialResult], None] = lambda result: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._plan, self._directory, self._journal, self._hours = plan, directory, journal, hours
-        self.silent_seconds, self._say, self._on_end, self._clock = silent_seconds, say, on_end, clock
+        self.silent_seconds, self._patience, self.clock = silent_seconds, patience, clock
+        self._say, self._on_end = say, on_end
         self._held: dict[int, Held] = {}
         self._queue = collections.deque(journal.running)
         self._handed_out = {proposal.number for proposal in journal.running}  # or may have been
         self._lost: dict[str, str] = {}  # id of a trial that was queued again -> the worker that had it so
-        self._workers: dict[str, float] = {}  # name -> when it last said something
-        self._is_over, self._looked = False, clock()
+        self._presence = Presence(silent_seconds, clock())
+        self._is_over = False
         self.results = {one.number: read_result(directory.trial(one.number)) for one in journal.ended}
         for proposal in journal.running:
             result = read_result(directory.trial(proposal.number))
@@ -83,7 +86,7 @@ class Chief:
     @property
     def workers(self) -> list[str]:
         """Those that may ask again: they were not told that the search is over, and are not silent."""
-        return list(self._workers)
+        return self._presence.names
 
     @property
     def running(self) -> list[Held]:
@@ -101,7 +104,7 @@ class Chief:
         Returns:
             Wait: none for now. None: the search is over.
         """
-        self._workers[worker] = self._clock()
+        self._presence.came(worker, self.clock())
         held = next((one for one in self._held.values() if one.worker == worker), None)
         proposal = held.proposal if held else self._next()
         if held is None and proposal is not None:
@@ -110,12 +113,12 @@ class Chief:
             self._handed_out.add(number)
             held = self._hold(proposal, trial_id, worker)
         if held is not None:
-            held.seen = self._clock()
+            held.seen = self.clock()
             return held
         if self._held:
             return Wait()  # even where nothing new will come: one of these may be lost yet
         self._is_over = True
-        del self._workers[worker]
+        self._presence.left(worker)
         return None
 
     def hear(self, trial_id: str) -> Held | None:
@@ -135,9 +138,8 @@ class Chief:
             self._say(f"trial {number} goes on where it was: its worker is back")
         if held.trial_id != trial_id:
             return None
-        held.seen = self._clock()
-        if held.worker in self._workers:
-            self._workers[held.worker] = held.seen
+        held.seen = self.clock()
+        self._presence.heard(held.worker, held.seen)
         return held
 
     def report(self, trial_id: str, metrics: Mapping[str, float], step: int) -> Held | None:
@@ -154,32 +156,26 @@ class Chief:
         if held is not None and held.trial_id == trial_id:
             self._requeue(held, "its worker gave it back")
 
-    def end(self, trial_id: str, result_of: Callable[[Proposal, Held | None], tuple[TrialResult, list[Rows]]]) -> None:
+    def end(self, trial_id: str, told_of: Callable[[Proposal, Held | None], Told]) -> None:
         """A trial's end.
 
         Args:
             trial_id: Under which the worker had it.
-            result_of: What came of the trial, and each execution's rows of `metrics.jsonl`, from what was proposed and
-                what is known of the worker that has it.
+            told_of: What came of the trial, from what was proposed and what is known of the worker that has it.
 
         Raises:
-            InputError: There is no such trial, or `result_of` says so.
+            InputError: There is no such trial, or `told_of` says so.
         """
         number = self._known(trial_id)
         if number in self.results:
             return
         held = self.hear(trial_id)
         proposal = held.proposal if held else self._held[number].proposal
-        result, executions = result_of(proposal, held)
-        if held is None and result.score is None:
+        told = told_of(proposal, held)
+        if held is None and told.result.score is None:
             return  # another worker has it now, and may do better
-        worker = held.worker if held else ""
-        folder = self._directory.trial(number)
-        folder.mkdir(parents=True, exist_ok=True)
-        files.write_text(folder / LOG, f"Trained by worker {worker or 'unknown'}, whose folder has its run and log.\n")
-        write_rows(self._directory, result, executions)
-        write_result(folder, result)
-        self._end(result)
+        write_end(self._directory, self._plan, proposal, told, held.worker if held else "")
+        self._end(told.result)
 
     def proposal(self, number: int) -> Proposal:
         """What was proposed under a number that `hear` knows."""
@@ -189,27 +185,30 @@ class Chief:
         """Takes silent workers for lost, and finds out whether the search is over.
 
         To be called at least ten times in `silent_seconds`.
+
+        Raises:
+            StartAgain: There are trials left, and no worker has been there for too long.
         """
-        now = self._clock()
-        if now - self._looked > self.silent_seconds / 2:  # it was this process that was not there to listen
+        now = self.clock()
+        if self._presence.was_deaf(now):
             for held in self._held.values():
                 held.seen = now
-            self._workers = dict.fromkeys(self._workers, now)
-        self._looked = now
         for held in self.running:
             if now - held.seen >= self.silent_seconds:
                 self._requeue(held, f"worker {held.worker or 'unknown'} was silent for {self.silent_seconds:g} s")
-        silent = [name for name, seen in self._workers.items() if now - seen >= self.silent_seconds]
-        for name in silent:
-            del self._workers[name]
-        if silent and not self._workers and not self._is_over:
-            self._say("no worker is left: waiting for others (Ctrl-C ends, and the same command goes on)")
+        silent = self._presence.drop_silent(now)
+        if silent and not self.workers and not self._held and not self._is_over:
+            how_long = f"for up to {self._patience:g} s"
+            self._say(f"no worker is left: waiting for others {how_long} (Ctrl-C ends, and the same command goes on)")
         if not self._held and not self._is_over:
             proposal = self._next()
             if proposal is None:
                 self._is_over = True
             else:
                 self._queue.appendleft(proposal)
+        alone = self._presence.seconds_alone(now, trains=bool(self._held))
+        if alone >= self._patience and not self._is_over:
+            raise StartAgain(f"Expected a worker within {self._patience:g} s. Start some, and the same command again.")
 
     def _next(self) -> Proposal | None:
         """What is to be handed out now."""
@@ -221,7 +220,8 @@ class Chief:
         return proposal if isinstance(proposal, Proposal) else None
 
     def _hold(self, proposal: Proposal, trial_id: str, worker: str) -> Held:
-        held = Held(proposal=proposal, trial_id=trial_id, worker=worker, seen=self._clock())
+        now = self.clock()
+        held = Held(proposal=proposal, trial_id=trial_id, worker=worker, began=now, seen=now)
         self._held[proposal.number] = held
         return held
 

@@ -6,6 +6,8 @@ from base.errors import require
 from base.options import option
 
 LOOPBACK = "127.0.0.1"
+SILENT_SECONDS, PATIENCE = 40.0, 600.0
+_WEEK = 7 * 24 * 3600
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,9 +25,15 @@ class ClusterOptions:
         None, "host:port of a chief: train what it hands out; --out is a folder of this worker's own", neutral=True
     )
     silent_seconds: float = option(
-        40.0,
+        SILENT_SECONDS,
         "of a chief: a worker that is silent for so long has its trials queued again; of a worker: how long it waits "
         "for its chief at the start",
+        neutral=True,
+    )
+    wait_for_workers: float = option(
+        PATIENCE,
+        "of a chief: seconds without any worker, while there are trials left, after which it ends; the same command "
+        "goes on",
         neutral=True,
     )
 
@@ -45,6 +53,11 @@ class ClusterOptions:
             1 <= self.silent_seconds <= 3600,
             "Expected --silent-seconds from 1 to 3600",
             silent_seconds=self.silent_seconds,
+        )
+        require(
+            1 <= self.wait_for_workers <= _WEEK,
+            f"Expected --wait-for-workers from 1 to {_WEEK}",
+            wait_for_workers=self.wait_for_workers,
         )
 
 
@@ -76,8 +89,17 @@ def address_of(text: str, name: str, *, host: str | None = None) -> Address:
     """
     given, _, port = text.rpartition(":")
     bare = given[1:-1] if given.startswith("[") and given.endswith("]") else given
-    is_host = bool(bare) and not set(bare) & set(" /[]") and (":" not in bare or bare != given)
+    is_host = _is_name(bare) and (":" not in bare or bare != given)
     is_port = port.isascii() and port.isdigit() and 0 < int(port) < 65536
-    expected = f"Expected {name} {'[host:]' if host else 'host:'}port, with a port from 1 to 65535"
+    expected = f"Expected {name} {'[host:]' if host else 'host:'}port, with a host's name or number and a port to 65535"
     require(is_port and (is_host or (host is not None and not given)), expected, address=text)
     return Address(host=bare or host or "", port=int(port))
+
+
+def _is_name(host: str) -> bool:
+    """Whether the system can be asked for it: no part between its dots is empty, or has more than 63 characters."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return bool(host) and host.isprintable() and not set(host) & set(" /[]")

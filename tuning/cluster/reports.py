@@ -52,13 +52,17 @@ class Reports:
                         rows.setdefault(step, {"epoch": step})[name] = value
         return [[rows[step] for step in sorted(rows)] for rows in executions]
 
-    def result(self, plan: SearchPlan, proposal: Proposal, *, failed: bool) -> TrialResult:
+    def result(
+        self, plan: SearchPlan, proposal: Proposal, *, failed: bool, worker: str = "", seconds: float = 0.0
+    ) -> TrialResult:
         """The result as KerasTuner counts it: of each step the mean, of the steps the best.
 
         Args:
             plan: Of the search.
             proposal: What was trained.
             failed: Whether the worker says so.
+            worker: Its name; it has one slot.
+            seconds: That it had the trial.
         """
         objective = plan.objective
         means = {
@@ -74,6 +78,8 @@ class Reports:
             score=score,
             epoch=best,
             metrics={name: steps[best] for name, steps in means.items() if best in steps},
+            worker=worker,
+            seconds=round(seconds, 3),
             reason=reason,
         )
         return TrialResult(

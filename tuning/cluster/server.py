@@ -26,8 +26,8 @@ from base.errors import InputError, input_error, require
 from tuning.cluster.chief import Chief, Held
 from tuning.cluster.options import Address
 from tuning.cluster.reports import Reports
-from tuning.cluster.wire import LARGEST, MESSAGES, RESULT, SERVICE, STUBS, Status, WireSpace, number_of, result_from
-from tuning.curves import Rows
+from tuning.cluster.results import LONGEST_NAME, Told, result_from
+from tuning.cluster.wire import LARGEST, MESSAGES, RESULT, SERVICE, STUBS, Status, WireSpace, number_of
 from tuning.oracles.proposal import Proposal, Wait
 from tuning.plan import SearchPlan
 from tuning.trial import TrialResult
@@ -35,7 +35,6 @@ from tuning.trial import TrialResult
 _BETWEEN_LOOKS = 1.0  # seconds, or a tenth of those after which a worker is taken for lost
 _IDLE_SECONDS = 0.2  # until a worker is told to wait: KerasTuner's asks again at once
 _THREADS = 32
-_LONGEST_NAME = 500  # characters of a worker's
 
 
 class ChiefServer:
@@ -126,7 +125,7 @@ class ChiefServer:
 
     def create(self, worker: str) -> Any:
         """A trial for a worker, or that it is to wait, or to end."""
-        is_name = 0 < len(worker) <= _LONGEST_NAME and worker.isprintable()  # it is shown, and written down
+        is_name = 0 < len(worker) <= LONGEST_NAME and worker.isprintable()  # it is shown, and written down
         require(is_name, "Expected a tuner_id", tuner_id=worker[:100])
         answer = self._in_turn(lambda: self._handed_out(self._chief.ask(worker)))
         if answer.status == Status.IDLE:
@@ -152,16 +151,18 @@ class ChiefServer:
         ends = (Status.COMPLETED, Status.FAILED, Status.INVALID, Status.IDLE)
         require(trial.status in ends, "Expected the status of a trial that has ended", status=trial.status)
 
-        def result(proposal: Proposal, held: Held | None) -> tuple[TrialResult, list[Rows]]:
+        def told(proposal: Proposal, held: Held | None) -> Told:
             if text:
-                return result_from(text, proposal, self._plan.space), Reports.of(trial).rows()
+                return result_from(text, proposal, self._plan.space, Reports.of(trial).rows())
             reports = held.reports if held else Reports()  # of a tuner that was lost, none are left
-            return reports.result(self._plan, proposal, failed=trial.status != Status.COMPLETED), reports.rows()
+            who = {"worker": held.worker, "seconds": self._chief.clock() - held.began} if held else {}
+            result = reports.result(self._plan, proposal, failed=trial.status != Status.COMPLETED, **who)
+            return Told(result=result, rows=reports.rows())
 
         if trial.status == Status.IDLE:
             self._in_turn(lambda: self._chief.give_back(trial.trial_id))
         else:
-            self._in_turn(lambda: self._chief.end(trial.trial_id, result))
+            self._in_turn(lambda: self._chief.end(trial.trial_id, told))
 
     def best(self, count: int) -> list[Any]:
         """The best trials so far."""

@@ -3,15 +3,13 @@
 A trial's hyperparameters travel as KerasTuner has them (`tuning.oracles.keras_tuner_space`), with `tuner/epochs` and
 `tuner/trial_id` as its Hyperband has them. What its messages have no place for travels as one more text among the
 hyperparameters, which KerasTuner's own clients pass over: what search it is with the space, the whole result with a
-trial's end, because KerasTuner sends scores as float32 and no reasons.
+trial's end (`tuning.cluster.results`).
 
 Nothing that comes in is believed: a value that is outside the space, or text that is too long, is an `InputError`.
 """
 
 import contextlib
-import dataclasses
 import io
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -19,20 +17,16 @@ from typing import Any
 
 from keras_tuner.src import protos
 
-from base.errors import input_error, require
+from base.errors import require
 from tuning.oracles.keras_tuner_space import KerasTunerSpace
 from tuning.oracles.options import OracleOptions
 from tuning.oracles.proposal import Proposal
-from tuning.space.label import label
 from tuning.space.parameters import Float, Space
-from tuning.trial import Execution, TrialResult
 
 MESSAGES, SERVICE, STUBS = protos.get_proto(), protos.get_service(), protos.get_service_grpc()
 Status = MESSAGES.TrialStatus
 SEARCH, RESULT = "millrace/search", "millrace/result"
 LARGEST = 1 << 20  # bytes of a message
-_LONGEST_REASON = 2000  # characters
-_MOST = 1000  # executions of a trial, metrics of an execution
 _TRIAL_ID = re.compile(r"([1-9][0-9]{0,6})(-[0-9a-f]{1,16})?")
 
 
@@ -131,70 +125,6 @@ class WireSpace:
         if {parameter.name for parameter in there} != set(values):
             return None
         return values if all(_takes(parameter, values[parameter.name]) for parameter in there) else None
-
-
-def result_text(result: TrialResult) -> str:
-    """A trial's result for its end."""
-    fields = dataclasses.asdict(result)
-    return json.dumps({name: fields[name] for name in ("state", "score", "deviation", "reason", "executions")})
-
-
-def result_from(text: str, proposal: Proposal, space: Space) -> TrialResult:
-    """A trial's result from what a worker says of it; what was proposed is the chief's own.
-
-    Raises:
-        InputError: It is none.
-    """
-    try:
-        said = json.loads(text)
-        executions = [_execution(one) for one in said["executions"]]
-        state, score, deviation = said["state"], _finite(said["score"]), _finite(said["deviation"])
-        holds = state in ("done", "stopped", "failed", "impossible") and len(executions) <= _MOST
-        if not holds or (score is None) != (state in ("failed", "impossible")):
-            raise ValueError("state, score and executions don't go together")
-        reason = _reason(said["reason"])
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
-        raise input_error("Expected a trial's result", error=f"{type(error).__name__}: {error}"[:200]) from None
-    return TrialResult(
-        number=proposal.number,
-        values=proposal.values,
-        label=label(space, proposal.values),
-        state=state,
-        score=score,
-        deviation=deviation,
-        reason=reason,
-        epochs=proposal.epochs,
-        parent=proposal.parent,
-        executions=tuple(executions),
-    )
-
-
-def _execution(fields: Mapping[str, Any]) -> Execution:
-    optional = ("to_first_step", "after_last_step", "idle_before")
-    metrics = {str(name)[:100]: _finite(value) for name, value in list(fields["metrics"].items())[:_MOST]}
-    return Execution(
-        seed=int(fields["seed"]),
-        score=_finite(fields["score"]),
-        epoch=None if fields["epoch"] is None else int(fields["epoch"]),
-        metrics={name: value for name, value in metrics.items() if value is not None},
-        slot=int(fields["slot"]),
-        seconds=_finite(fields["seconds"]) or 0.0,
-        memory=None if fields["memory"] is None else int(fields["memory"]),
-        reason=_reason(fields["reason"]),
-        **{name: _finite(fields[name]) for name in optional},
-    )
-
-
-def _finite(value: Any) -> float | None:
-    if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
-        raise ValueError(f"{str(value)[:50]} is no finite number")
-    return value
-
-
-def _reason(text: Any) -> str:
-    """One line of printable characters, of bounded length."""
-    printable = "".join(one if one.isprintable() else " " for one in str(text)[: 2 * _LONGEST_REASON])
-    return " ".join(printable.split())[:_LONGEST_REASON]
 
 
 def _value(plain: float | int | str) -> Any:

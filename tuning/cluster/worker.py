@@ -18,7 +18,8 @@ import grpc
 from base.errors import InputError, input_error, require
 from tuning.cluster.client import ChiefClient
 from tuning.cluster.reports import tell
-from tuning.cluster.wire import RESULT, Status, WireSpace, result_text
+from tuning.cluster.results import result_text, told_of
+from tuning.cluster.wire import RESULT, Status, WireSpace
 from tuning.curves import rows_of
 from tuning.oracles.journal import Ended
 from tuning.oracles.proposal import Proposal, Wait
@@ -62,7 +63,7 @@ class RemoteJournal:
     ) -> None:
         self._chief, self._plan, self._directory, self._say = chief, plan, directory, say
         self._wire = WireSpace(plan.space, plan.oracle)
-        self._patience = patience
+        self._patience, self._name = patience, name
         self._free = [f"{name} slot {slot + 1}" for slot in range(slots)]
         self._asked: set[str] = set()  # names that the chief knows
         self._ids: dict[int, tuple[str, str]] = {}  # number of a trial that runs here -> its id, and the slot's name
@@ -120,7 +121,8 @@ class RemoteJournal:
         self._free.insert(0, name)
         status = Status.FAILED if score is None else Status.COMPLETED
         trial = self._wire.trial(self._proposed[number], trial_id, status)
-        trial.hyperparameters.values.values[RESULT].string_value = result_text(result)
+        told = told_of(self._directory, result, self._name)
+        trial.hyperparameters.values.values[RESULT].string_value = result_text(told)
         tell(trial, rows_of(self._directory, result))
         if score is not None:
             trial.score.value = score

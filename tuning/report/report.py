@@ -17,7 +17,7 @@ from tuning.plan import SearchPlan
 from tuning.ranking import ranked, values_text
 from tuning.report import pictures
 from tuning.report.importance import LEAST_TRIALS, Importance, importance
-from tuning.report.timeline import overhead, timeline
+from tuning.report.timeline import overhead, timeline, worker_slots
 from tuning.search_directory import SearchDirectory
 from tuning.space.axes import Axis, axes_of, positions
 from tuning.space.space import describe
@@ -34,9 +34,10 @@ def write_report(directory: SearchDirectory, plan: SearchPlan, places: Sequence[
     Args:
         directory: The search's.
         plan: Of the search.
-        places: Each slot in words.
+        places: Each slot in words; once workers have brought results, it is theirs that are shown.
     """
     results, objective = directory.results(), plan.objective
+    places = [f"{worker or 'unknown worker'}, slot {slot}" for worker, slot in worker_slots(results)] or places
     order = ranked(results, objective)
     rows = {result.number: rows_of(directory, result) for result in results}
     followed = objective if objective.is_of_epochs else objective_of("val_loss")

@@ -13,7 +13,7 @@ class Stretch:
 
     Attributes:
         trial: Its number.
-        slot: The slot's number.
+        slot: The slot's number; in a chief's search, of all its workers' slots (`worker_slots`).
         begin: Seconds since the slot's first one began; when no search was running does not count.
         seconds: How long it was.
         execution: What it was.
@@ -38,15 +38,23 @@ class Spread:
 
 def timeline(results: Iterable[TrialResult]) -> list[Stretch]:
     """Each slot's executions end to end, in the order of the trials' numbers, which is that of their starts."""
+    results = sorted(results, key=lambda result: result.number)
+    numbers = {place: number for number, place in enumerate(worker_slots(results), start=1)}
     ends: dict[int, float] = {}
     stretches: list[Stretch] = []
-    for result in sorted(results, key=lambda result: result.number):
+    for result in results:
         for one in result.executions:
-            begin = ends[one.slot] + (one.idle_before or 0) if one.slot in ends else 0.0
-            ends[one.slot] = begin + one.seconds
-            stretch = Stretch(trial=result.number, slot=one.slot, begin=begin, seconds=one.seconds, execution=one)
-            stretches.append(stretch)
+            slot = numbers.get((one.worker, one.slot), one.slot)
+            begin = ends[slot] + (one.idle_before or 0) if slot in ends else 0.0
+            ends[slot] = begin + one.seconds
+            stretches.append(Stretch(trial=result.number, slot=slot, begin=begin, seconds=one.seconds, execution=one))
     return stretches
+
+
+def worker_slots(results: Iterable[TrialResult]) -> list[tuple[str, int]]:
+    """The slots of all workers, as (worker, number there); none where the search ran its trials itself."""
+    found = {(one.worker, one.slot) for result in results for one in result.executions}
+    return sorted(found) if any(worker for worker, _ in found) else []
 
 
 def overhead(stretches: Iterable[Stretch]) -> dict[str, Spread]:

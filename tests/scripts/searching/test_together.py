@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import yaml
 
 from scripts import tune
 from tests.processes import processes_naming, wait_until
+from tests.tuning.cluster.chiefs import free_address
 
 ROOT = Path(__file__).parents[3]
 RECIPE = {"epochs": 1, "blocks": 1, "filters": 4, "learning_rate": {"float": [1e-4, 1e-2], "log": True}}
@@ -24,12 +24,6 @@ def arguments(digits, tmp_path_factory) -> list[str]:
     folder = tmp_path_factory.mktemp("together")
     (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
     return ["--data", digits, "--config", str(folder / "recipe.yaml"), "--trials", "6"]
-
-
-def free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 @contextlib.contextmanager
@@ -55,7 +49,7 @@ def started(*arguments: str):
 @pytest.mark.slow
 def test_a_search_on_three_machines_ends_whole_when_a_worker_and_the_chief_are_killed(arguments, tmp_path):
     address, chief_out = free_address(), tmp_path / "chief"
-    serve = [*arguments, "--silent-seconds", "5", "--out", str(chief_out), "--chief", address]
+    serve = [*arguments, "--silent-seconds", "5", "--out", str(chief_out), "--chief", address, "--then-train"]
     work = [*arguments, "--silent-seconds", "90", "--parallel", "1", "--worker-of", address, "--out"]
     journal = chief_out / "journal.jsonl"
 
@@ -75,7 +69,7 @@ def test_a_search_on_three_machines_ends_whole_when_a_worker_and_the_chief_are_k
         chief.kill()
         chief.wait()
         with started(*serve) as chief:
-            said, _ = chief.communicate(timeout=300)
+            said, _ = chief.communicate(timeout=500)
             assert chief.returncode == 0, said
             said_there, _ = second.communicate(timeout=60)
             assert second.returncode == 0, said_there
@@ -86,6 +80,11 @@ def test_a_search_on_three_machines_ends_whole_when_a_worker_and_the_chief_are_k
         assert sorted(event[kind]["number"] for event in events if kind in event) == [1, 2, 3, 4, 5, 6]
     number = int(lost.parent.name)
     assert (tmp_path / "second" / "trials" / f"{number:02}" / "result.json").is_file()
+    for recipe in (tmp_path / "second").glob("trials/*/recipe.yaml"):
+        assert (chief_out / "trials" / recipe.parent.name / "recipe.yaml").read_text() == recipe.read_text()
+    assert len(list(chief_out.glob("tensorboard/*/events.*"))) == 6
+    (finalist,) = json.loads((chief_out / "final.json").read_text())["finalists"]
+    assert finalist["trial"] == ranking["ranking"][0]["number"] and finalist["test"]
     assert (chief_out / "best.yaml").is_file()
     wait_until(lambda: processes_naming(tmp_path) == [], seconds=40)
 

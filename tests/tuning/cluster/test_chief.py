@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from base.errors import InputError
+from base.errors import InputError, StartAgain
 from tuning.cluster.chief import Chief
+from tuning.cluster.results import Told
 from tuning.hours import Hours
 from tuning.oracles.journal import Journal
 from tuning.oracles.options import OracleOptions
@@ -49,7 +50,7 @@ class Search:
 
     def end(self, trial_id, score):
         state = "failed" if score is None else "done"
-        self.chief.end(trial_id, lambda proposal, _: (result(proposal, score=score, state=state), []))
+        self.chief.end(trial_id, lambda proposal, _: Told(result=result(proposal, score=score, state=state)))
 
     @property
     def journal(self):
@@ -174,6 +175,36 @@ def test_a_chief_without_workers_waits_and_says_so(search):
     search.after(100)
     assert not search.chief.is_over
     assert sum("waiting for others" in text for text in search.said) == 1
+
+
+def test_a_chief_gives_up_when_nobody_has_been_there_for_too_long_and_loses_nothing(search):
+    search.after(599)  # from its start on
+    search.chief.ask("a")
+    search.after(40 + 598)
+    assert search.chief.running == [] and search.chief.workers == []
+    with pytest.raises(StartAgain, match="Expected a worker within 600 s.*the same command again"):
+        search.after(1)
+    search.restart()
+    for _ in range(30):  # a worker that trains for long, and has not told this process its name
+        assert search.chief.hear("1").proposal.number == 1
+        search.after(39)
+    assert search.chief.workers == [] and len(search.chief.running) == 1
+
+
+def test_a_chief_that_could_not_listen_gives_nobody_up(search):
+    search.after(10)
+    search.now += 1000
+    search.chief.look()
+    search.after(599)
+    assert not search.chief.is_over
+
+
+def test_a_search_that_is_over_ends_without_its_workers(tmp_path):
+    search = Search(tmp_path, trials=1)
+    search.chief.ask("a")
+    search.end("1", 0.5)
+    search.after(700)
+    assert search.chief.is_over
 
 
 def test_without_hours_left_only_lost_trials_are_handed_out(tmp_path):

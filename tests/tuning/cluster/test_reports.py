@@ -31,6 +31,8 @@ def test_a_trial_that_failed_or_that_says_nothing_of_the_objective_has_no_score(
     assert (silent.state, silent.score, silent.reason) == ("failed", None, "no finite val_loss")
     reports.add({"val_loss": 0.5}, 1)
     assert reports.result(plan("val_loss"), PROPOSAL, failed=True).reason == "its worker says no more"
+    (execution,) = reports.result(plan("val_loss"), PROPOSAL, failed=False, worker="a", seconds=2.5).executions
+    assert (execution.worker, execution.slot, execution.seconds) == ("a", 1, 2.5)
 
 
 def test_what_a_worker_may_report_is_bounded():

@@ -1,15 +1,13 @@
 import dataclasses
-import json
 
 import pytest
 
 from base.errors import InputError
-from tuning.cluster.wire import MESSAGES, Status, WireSpace, number_of, result_from, result_text
+from tuning.cluster.wire import MESSAGES, Status, WireSpace, number_of
 from tuning.oracles.options import OracleOptions
 from tuning.oracles.oracle import Oracle
 from tuning.oracles.proposal import Proposal, Wait
 from tuning.space.parameters import Boolean, Choice, Condition, Float, Int
-from tuning.trial import Execution, TrialResult
 
 SPACE = (
     Choice(name="layers", values=(0, 1, 2)),
@@ -26,14 +24,6 @@ HYPERBAND = OracleOptions(algorithm="hyperband", max_epochs=9)
 OPTIONS = [RANDOM, OracleOptions(algorithm="grid", trials=60), HYPERBAND]
 VALUES = {"layers": 1, "units": 64, "norm": True, "mixed": "auto", "filters": 9, "optimizer": "sgd", "rate": 0.25}
 PROPOSAL = Proposal(number=3, values=VALUES)
-RESULT = TrialResult(
-    number=3,
-    values=VALUES,
-    label="",
-    state="done",
-    score=0.1 + 0.2,
-    executions=(Execution(seed=4, score=0.1 + 0.2, epoch=2, metrics={"val_loss": 0.1 + 0.2}, seconds=1.5),),
-)
 
 
 def read(message) -> bytes:
@@ -109,32 +99,3 @@ def test_what_is_no_trials_id_is_refused(trial_id):
     assert number_of("12-0a1b") == 12
     with pytest.raises(InputError, match="Expected the id of a trial"):
         number_of(trial_id)
-
-
-def test_a_result_comes_out_of_the_wire_to_the_bit():
-    assert dataclasses.replace(result_from(result_text(RESULT), PROPOSAL, SPACE), label="") == RESULT
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"score": None},
-        {"score": "0.1"},
-        {"score": float("inf")},
-        {"state": "failed"},
-        {"state": "great"},
-        {"executions": [{}]},
-        {"executions": None},
-        {"executions": [{**dataclasses.asdict(RESULT.executions[0]), "metrics": {"val_loss": "low"}}]},
-    ],
-    ids=str,
-)
-def test_what_is_no_result_is_refused(change):
-    with pytest.raises(InputError, match="Expected a trial's result"):
-        result_from(json.dumps({**json.loads(result_text(RESULT)), **change}), PROPOSAL, SPACE)
-
-
-def test_a_reason_is_one_line_of_bounded_length():
-    text = json.dumps({**json.loads(result_text(RESULT)), "reason": "\x1b[2Ja\nb " + "c" * 5000})
-    reason = result_from(text, PROPOSAL, SPACE).reason
-    assert reason.startswith("[2Ja b ccc") and len(reason) == 2000

@@ -1,6 +1,6 @@
 """A worker's journal, asked as `Search` asks it, of a chief on loopback."""
 
-import contextlib
+import dataclasses
 import json
 import threading
 import time
@@ -9,16 +9,12 @@ import pytest
 
 from base.errors import InputError
 from tests.processes import wait_until
-from tuning.cluster.chief import Chief
+from tests.tuning.cluster import chiefs
+from tests.tuning.cluster.chiefs import SILENT_SECONDS
 from tuning.cluster.client import ChiefClient
-from tuning.cluster.options import Address
-from tuning.cluster.server import ChiefServer
 from tuning.cluster.worker import RemoteJournal
 from tuning.curves import rows_of
-from tuning.hours import Hours
-from tuning.oracles.journal import Journal
 from tuning.oracles.options import OracleOptions
-from tuning.oracles.oracle import Oracle
 from tuning.oracles.proposal import Proposal, Wait
 from tuning.plan import SearchPlan
 from tuning.search_directory import SearchDirectory
@@ -27,25 +23,15 @@ from tuning.trial import Execution, TrialResult, write_result
 
 SPACE = (Choice(name="blocks", values=(1, 2, 3, 4)), Choice(name="units", values=(32, 64)))
 OPTIONS = OracleOptions(algorithm="random", trials=3)
-SILENT_SECONDS = 3.0
 
 
 def plan_of(space=SPACE, options=OPTIONS):
-    return SearchPlan(space=space, options={"seed": 0, "data": "/a"}, oracle=options, seed=0, data_fingerprint="abc")
+    fixed = {"seed": 0, "data": "/a", "epochs": 4, "schedule": "constant", "warmup": "0"}
+    return SearchPlan(space=space, options=fixed, oracle=options, seed=0, data_fingerprint="abc")
 
 
-@contextlib.contextmanager
 def serving(folder, plan=None, port=0):
-    plan = plan or plan_of()
-    folder.mkdir(exist_ok=True)
-    directory = SearchDirectory(folder)
-    journal = Journal(directory.journal, Oracle(plan.space, plan.oracle, seed=0))
-    chief = Chief(plan, directory, journal, hours=Hours(directory.hours), silent_seconds=SILENT_SECONDS)
-    about = {"search": "s", "silent_seconds": SILENT_SECONDS, "identity": plan.identity()}
-    with ChiefServer(chief, plan, about, Address(host="127.0.0.1", port=port)) as server:
-        thread = threading.Thread(target=server.serve, daemon=True)
-        thread.start()
-        yield chief, server.address, thread
+    return chiefs.serving(folder, plan or plan_of(), port)
 
 
 def journal_of(address, folder, slots=1, plan=None, **options):
@@ -79,7 +65,8 @@ def test_a_worker_with_two_slots_searches_to_the_end_and_the_chief_has_its_resul
             assert journal.propose() is None
         thread.join(timeout=1.5)  # both slots' names were told: nothing is waited for
         assert not thread.is_alive()
-    assert chief.results[1].executions == (execution,) and chief.results[1].score == 0.1 + 0.2
+    assert chief.results[1].executions == (dataclasses.replace(execution, worker=str(tmp_path / "worker")),)
+    assert chief.results[1].score == 0.1 + 0.2
     assert chief.results[2].score is None
     assert [one.values for one in chief.results.values()] == [one.values for one in (first, second, third)]
     assert SearchDirectory(tmp_path / "chief").results() == [chief.results[number] for number in (1, 2, 3)]

@@ -1,6 +1,6 @@
 import pytest
 
-from tuning.report.timeline import overhead, timeline
+from tuning.report.timeline import overhead, timeline, worker_slots
 from tuning.trial import Execution, result_of
 
 
@@ -8,10 +8,11 @@ def trial(number: int, *executions: Execution):
     return result_of(number, {}, "a", executions)
 
 
-def run(slot: int, seconds: float, idle: float | None, first: float | None = None, last: float | None = None):
-    return Execution(
-        seed=1, score=1.0, slot=slot, seconds=seconds, idle_before=idle, to_first_step=first, after_last_step=last
-    )
+def run(
+    slot: int, seconds: float, idle: float | None, first: float | None = None, last: float | None = None, worker=""
+):
+    times = {"seconds": seconds, "idle_before": idle, "to_first_step": first, "after_last_step": last}
+    return Execution(seed=1, score=1.0, slot=slot, worker=worker, **times)
 
 
 RESULTS = [
@@ -24,6 +25,20 @@ RESULTS = [
 def test_each_slots_executions_follow_one_another():
     found = [(one.trial, one.slot, one.begin, one.seconds) for one in timeline(RESULTS)]
     assert found == [(1, 1, 0.0, 10.0), (1, 1, 10.25, 6.0), (2, 2, 0.0, 7.0), (3, 1, 16.75, 4.0)]
+
+
+def test_the_slots_of_two_workers_are_places_of_their_own():
+    results = [
+        trial(1, run(1, 10.0, None, 2.0, 0.25, worker="b")),
+        trial(2, run(1, 8.0, None, 2.0, 0.5, worker="a")),
+        trial(3, run(2, 8.0, None, 2.0, 0.5, worker="a")),
+        trial(4, run(1, 4.0, 1.5, 2.0, worker="a")),
+    ]
+    stretches = timeline(results)
+    assert worker_slots(results) == [("a", 1), ("a", 2), ("b", 1)]
+    assert [(one.trial, one.slot, one.begin) for one in stretches] == [(1, 3, 0), (2, 1, 0), (3, 2, 0), (4, 1, 9.5)]
+    assert overhead(stretches)["last step to the next start"].median == 2.0  # of worker a's first slot
+    assert worker_slots(RESULTS) == []
 
 
 def test_overhead_is_the_median_of_what_is_known():

@@ -1,5 +1,6 @@
 """A worker of a search on several machines, as the command runs it. See `scripts/searching/chief.py`."""
 
+import contextlib
 import socket
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -146,7 +147,8 @@ def _search(
             watch=show,
         )
         ended = 0
-        for result in search.run():
-            ended += 1
-            console.print(line(result, plan.objective, None), soft_wrap=True)
+        with contextlib.closing(search.run()) as results:  # its trials end with this loop, whatever ends that
+            for result in results:
+                ended += 1
+                console.print(line(result, plan.objective, None), soft_wrap=True)
         return ended

@@ -23,6 +23,7 @@ from tuning.oracles.proposal import Proposal
 from tuning.plan import SearchPlan
 from tuning.processes.slots import Slot
 from tuning.search_directory import SearchDirectory
+from tuning.space.parameters import Float
 from tuning.trial import Execution, result_of, write_recipe, write_result
 
 RECIPE = {"epochs": 1, "blocks": {"choice": [1, 2]}, "learning_rate": {"float": [1e-4, 1e-2], "log": True}}
@@ -109,8 +110,8 @@ def test_a_worker_tells_its_chief_of_trials_that_are_too_large(arguments, tmp_pa
 
 
 def test_a_chiefs_status_says_how_long_it_will_take():
-    plan = SearchPlan(space=(), options={"epochs": 3}, oracle=OracleOptions(trials=5), seed=0, data_fingerprint="abc")
-    plan = types.SimpleNamespace(trials=5, objective=plan.objective, options=plan.options)
+    space = (Float(name="dropout", low=0.0, high=0.5),)
+    plan = SearchPlan(space=space, options={"epochs": 3}, oracle=OracleOptions(trials=5), seed=0, data_fingerprint="")
     results = {number: result_of(number, {}, "", [Execution(seed=0, score=0.5, seconds=60.0)]) for number in (1, 2)}
     held = [types.SimpleNamespace(proposal=Proposal(number=3, values={}), began=70.0)]
     chief = types.SimpleNamespace(results=results, running=held, workers=["a"], clock=lambda: 100.0)

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -110,6 +111,7 @@ class Search:
                     self._look(supervisor)
         finally:
             self._hours.save()  # those since the last trial's end, too
+            shutil.rmtree(self._directory.held, ignore_errors=True)
 
     def _fill(self, supervisor: Supervisor) -> Iterator[TrialResult]:
         """Starts trials while there is room."""
@@ -162,6 +164,8 @@ class Search:
         emptied = self._emptied.get(active.slot.number)
         active.idle = None if emptied is None else active.began - emptied
         command = [*self._train_command, "--config", str(folder / RECIPE), "--run", str(folder / RUN)]
+        # Not in the recipe, which is to be trained elsewhere, too.
+        command += [] if "hold_in" in recipe else ["--hold-in", str(self._directory.held)]
         supervisor.start(active.slot, active.proposal.number, command, folder / LOG)
 
     def _collect(self, supervisor: Supervisor, ended: Ended) -> Iterator[TrialResult]:

@@ -4,6 +4,7 @@ search.yaml     what is searched, every other option, the data set's fingerprint
 journal.jsonl   what the oracle proposed and was told, in that order: what a search that was stopped goes on from
 hours.json      how long it has taken so far
 chief.json      of a chief: a name for the search, by which its workers' folders know it
+held/           while trials run: decoded images that they have in common (train.py --hold-in)
 log.txt         warnings of KerasTuner, TensorFlow and others
 trials/01/      recipe.yaml, run/ (of the train command), log.txt (its output), result.json (last: the trial has ended);
                 execution-2/, ...: the same of further executions
@@ -32,7 +33,7 @@ from tuning.trial import TrialResult, read_result
 
 _ENTRIES = frozenset(
     {"search.yaml", "journal.jsonl", "hours.json", "chief.json", "log.txt", "trials", "best.yaml", "ranking.json"}
-    | {"report.html", "tensorboard", "final", "final.json"}
+    | {"report.html", "tensorboard", "final", "final.json", "held"}
 )
 
 
@@ -61,6 +62,11 @@ class SearchDirectory:
     def hours(self) -> Path:
         """How long the search has taken so far."""
         return self.path / "hours.json"
+
+    @property
+    def held(self) -> Path:
+        """What trials that run have in memory in common."""
+        return self.path / "held"
 
     @property
     def report(self) -> Path:

@@ -48,6 +48,10 @@ class Vectors:
         """Of a vector."""
         return self.length * self.dtype.size
 
+    def describe(self) -> str:
+        """See `Frames`."""
+        return f"{self.length} {self.dtype.name}"
+
     def whole(self, features: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
         """Vectors `[B, length]`, from string `[B]`; bytes of another number are an error."""
         vectors = tf.io.decode_raw(features, self.dtype)

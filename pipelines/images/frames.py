@@ -44,6 +44,10 @@ class Frames:
         """Of a frame."""
         return self.size[0] * self.size[1] * self.spec.channels
 
+    def describe(self) -> str:
+        """All that whole frames follow from, beside the records."""
+        return f"{self.size} {self.spec} {self.manifest.encoding}"
+
     def whole(self, images: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
         """Decodes and fits images.
 

@@ -21,6 +21,12 @@ class ReaderOptions:
         "bytes for held splits and buffers, as 2000000000 or 2GB; by default a share of what is free",
         neutral=True,  # what follows from it, the way of reading and the window, is not
     )
+    hold_in: str | None = option(
+        None,
+        "folder by which trainings on this machine have the decoded images of a held split in common, in memory once; "
+        "in /dev/shm, or on a disk, through the system's file cache; remove it when they have ended",
+        neutral=True,
+    )
     sampling: Literal["natural", "balanced"] = option(
         "natural", "balanced: all classes come equally often, so that examples of the smaller ones repeat"
     )

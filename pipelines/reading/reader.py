@@ -12,6 +12,7 @@ epoch is the same for both.
 """
 
 import dataclasses
+from pathlib import Path
 from typing import Protocol
 
 import tensorflow as tf
@@ -105,12 +106,14 @@ def open_split(
     if not _is_held(options, budget, needed, split, balanced):
         return _streamed(files, frames, parts, options, budget, stages, part_bytes)
     try:
-        reader = resident.load(files, frames, stages)
+        reader = resident.load(files, frames, stages, options.hold_in and Path(options.hold_in))
     except FILE_ERRORS as error:
         raise read_error(error, files, frames) from None
     budget.take(needed)
     what = "encoded images" if frames.crop else f"{frames.dtype.name} {list(frames.shape)}"
-    return Opened(reader=reader, files=files, memory=needed, text=f"resident, {what}, {_size(held)} in host memory")
+    where = f" of {options.hold_in}" if options.hold_in and not frames.crop else ""
+    text = f"resident, {what}, {_size(held)} in host memory{where}"
+    return Opened(reader=reader, files=files, memory=needed, text=text)
 
 
 def read_error(error: Exception, files: SplitFiles, frames: Frames) -> InputError:

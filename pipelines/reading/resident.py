@@ -1,7 +1,10 @@
 """A split that is held in host memory: every batch is gathered from it, in any order, from any step on."""
 
 import dataclasses
+import hashlib
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -9,6 +12,7 @@ import tensorflow as tf
 from pipelines.images import windows
 from pipelines.images.frames import Frames
 from pipelines.reading import order
+from pipelines.reading.held import held_bytes
 from pipelines.reading.parts import Parts
 from pipelines.reading.split_files import SplitFiles
 from pipelines.reading.stages import Stages
@@ -96,19 +100,20 @@ class Resident:
         )
 
 
-def load(files: SplitFiles, frames: Frames, stages: Stages) -> Resident:
+def load(files: SplitFiles, frames: Frames, stages: Stages, hold_in: Path | None = None) -> Resident:
     """Reads a whole split.
 
     Args:
         files: Of the split.
         frames: What its images become. With a crop the encoded images are held, else the frames.
         stages: Threads and buffers, for loading and afterwards.
+        hold_in: A folder by which processes of this machine have their frames in common; None: this one has its own.
 
     Raises:
         tf.errors.OpError: A record that can't be used; see `SplitFiles.culprit`.
     """
     with tf.device("/CPU:0"):  # a GPU would take the whole split
-        return (_load_frames if frames.crop is None else _load_encoded)(files, frames, stages)
+        return _load_encoded(files, frames, stages) if frames.crop else _load_frames(files, frames, stages, hold_in)
 
 
 def resident_bytes(files: SplitFiles, frames: Frames) -> int:
@@ -116,7 +121,38 @@ def resident_bytes(files: SplitFiles, frames: Frames) -> int:
     return files.bytes if frames.crop else files.split.examples * frames.bytes
 
 
-def _load_frames(files: SplitFiles, frames: Frames, stages: Stages) -> Resident:
+def _load_frames(files: SplitFiles, frames: Frames, stages: Stages, hold_in: Path | None) -> Resident:
+    count = files.split.examples
+    room = -(-count * frames.bytes // _ALIGNMENT) * _ALIGNMENT  # the labels follow, aligned
+
+    def fill(memory: np.ndarray) -> None:
+        images, labels = _columns(memory, room, count, frames)
+        _read_frames(files, frames, stages, images, labels)
+
+    memory = None
+    if hold_in is not None:
+        memory = held_bytes(hold_in, _name(files, frames), room + 4 * count, fill)
+    if memory is None:
+        memory = _empty(room + 4 * count)
+        fill(memory)
+    images, labels = _columns(memory, room, count, frames)
+    return Resident(
+        image=_shared(images, frames.dtype),
+        label=tf.constant(labels),
+        orientation=None,
+        sizes=None,
+        frames=frames,
+        stages=stages,
+    )
+
+
+def _columns(memory: np.ndarray, room: int, count: int, frames: Frames) -> tuple[np.ndarray, np.ndarray]:
+    """Views of the memory of a split: frames `[N, *frames.shape]`, labels int32 `[N]`."""
+    images = memory[: count * frames.bytes].view(frames.dtype.as_numpy_dtype)
+    return images.reshape(count, *frames.shape), memory[room:].view(np.int32)
+
+
+def _read_frames(files: SplitFiles, frames: Frames, stages: Stages, images: np.ndarray, labels: np.ndarray) -> None:
     def batch(records: tf.Tensor) -> Batch:
         columns = files.parsed(records)
         return {
@@ -126,21 +162,18 @@ def _load_frames(files: SplitFiles, frames: Frames, stages: Stages) -> Resident:
 
     at_once = max(1, min(1024, _LOADED_AT_ONCE // frames.bytes))
     dataset = stages.mapped(_records(files).batch(at_once), batch).prefetch(1)
-    images = _empty((files.split.examples, *frames.shape), frames.dtype)
-    labels = np.empty(files.split.examples, np.int32)
     read = 0
     for columns in stages.with_options(dataset).as_numpy_iterator():
         images[read : read + len(columns["label"])] = columns["image"]
         labels[read : read + len(columns["label"])] = columns["label"]
         read += len(columns["label"])
-    return Resident(
-        image=_shared(images, frames.dtype),
-        label=tf.constant(labels),
-        orientation=None,
-        sizes=None,
-        frames=frames,
-        stages=stages,
-    )
+
+
+def _name(files: SplitFiles, frames: Frames) -> str:
+    """Of the file of a split's frames: after all that they follow from."""
+    shards = [(path, (stat := os.stat(path)).st_size, stat.st_mtime_ns) for path in map(os.path.realpath, files.paths)]
+    facts = (shards, files.manifest.fingerprint, frames.describe(), np.__version__, tf.__version__)
+    return f"{files.name}-{hashlib.sha256(repr(facts).encode()).hexdigest()[:24]}.frames"
 
 
 def _load_encoded(files: SplitFiles, frames: Frames, stages: Stages) -> Resident:
@@ -165,12 +198,11 @@ def _records(files: SplitFiles) -> tf.data.Dataset:
     return dataset.apply(tf.data.experimental.assert_cardinality(files.split.examples))
 
 
-def _empty(shape: tuple[int, ...], dtype: tf.DType) -> np.ndarray:
-    """An array whose memory a tensor may share."""
-    count = int(np.prod(shape, dtype=np.int64)) * dtype.size
+def _empty(count: int) -> np.ndarray:
+    """Bytes whose memory a tensor may share."""
     memory = np.empty(count + _ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % _ALIGNMENT
-    return memory[start : start + count].view(dtype.as_numpy_dtype).reshape(shape)
+    return memory[start : start + count]
 
 
 def _shared(array: np.ndarray, dtype: tf.DType) -> tf.Tensor:

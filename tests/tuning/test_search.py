@@ -32,6 +32,9 @@ TRAIN = """
     recipe, run = sys.argv[sys.argv.index("--config") + 1], pathlib.Path(sys.argv[sys.argv.index("--run") + 1])
     options = yaml.safe_load(open(recipe))
     blocks = options["blocks"]
+    held = pathlib.Path(sys.argv[sys.argv.index("--hold-in") + 1])
+    held.mkdir(exist_ok=True)
+    (held / "split.frames").touch()
     with open("CALLS", "a") as calls:
         print(blocks, file=calls)
     run.mkdir(parents=True, exist_ok=True)
@@ -91,6 +94,7 @@ def calls(tmp_path: Path) -> list[int]:
 
 def test_every_failure_is_recorded_with_its_reason_and_the_search_goes_on(tmp_path, train_command):
     results = run(plan(trials=8), tmp_path / "out", train_command)
+    assert not (tmp_path / "out" / "held").exists()  # what the trials had in common
     reasons = {result.values["blocks"]: result.reason for result in results}
     assert reasons == {
         **dict.fromkeys((1, 5, 6, 7, 8), ""),

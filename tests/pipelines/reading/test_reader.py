@@ -38,6 +38,25 @@ def test_every_example_comes_once_an_epoch_in_an_order_of_its_own(folder, open_s
     assert (other["index"] != batches["index"]).any()
 
 
+def test_frames_that_several_trainings_have_in_common_are_the_same_and_read_once(folder, open_split, tmp_path):
+    def batches(**options):
+        opened = open_split(folder, options.pop("spec", SPEC), cache="memory", **options)
+        return column(opened.reader.training_batches(Parts(batch_size=4), seed=3), 20)
+
+    common = {"hold_in": str(tmp_path / "held")}
+    alone = batches()
+    assert_same(alone, batches(**common))
+    assert_same(alone, batches(**common))
+    (file,) = (tmp_path / "held").glob("*.frames")
+    batches(**common, spec=InputSpec(image_size=6, channels=3, fit="pad"))
+    assert len(list((tmp_path / "held").glob("*.frames"))) == 2  # other frames are another file's
+    file.write_bytes(bytes(file.stat().st_size))
+    assert batches(**common)["image"].max() == 0  # nothing was decoded
+    shard = next(folder.glob("*.tfrecord*"))
+    shard.touch()
+    assert_same(alone, batches(**common))  # of shards that were written since, anew
+
+
 @pytest.mark.parametrize("policy", [None, CROP])
 @pytest.mark.parametrize("options", READERS)
 def test_a_run_resumed_at_a_step_gets_the_batches_of_one_that_was_never_stopped(folder, open_split, options, policy):

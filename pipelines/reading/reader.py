@@ -111,7 +111,7 @@ def open_split(
         raise read_error(error, files, frames) from None
     budget.take(needed)
     what = "encoded images" if frames.crop else f"{frames.dtype.name} {list(frames.shape)}"
-    where = f" of {options.hold_in}" if options.hold_in and not frames.crop else ""
+    where = f", held in {options.hold_in}" if options.hold_in and not frames.crop else ""
     text = f"resident, {what}, {_size(held)} in host memory{where}"
     return Opened(reader=reader, files=files, memory=needed, text=text)
 

@@ -48,7 +48,7 @@ def newest(run):
 @pytest.mark.slow
 def test_a_run_whose_first_worker_is_killed_goes_on_and_ends_with_the_bits_of_an_undisturbed_one(data, tmp_path):
     runs = [tmp_path / "first", tmp_path / "second"]
-    workers = start(data, runs, "--epochs", "40")
+    workers = start(data, runs, "--epochs", "20")
     while not (runs[0] / "metrics.jsonl").exists() and workers[0].poll() is None:
         time.sleep(0.05)
     workers[0].send_signal(signal.SIGKILL)
@@ -58,17 +58,17 @@ def test_a_run_whose_first_worker_is_killed_goes_on_and_ends_with_the_bits_of_an
     assert {path.name for path in runs[1].iterdir()} == {"checkpoints"}  # it stood in for the first one
     step = int(said.partition("saved at step ")[2].partition(":")[0])
 
-    for worker in (again := start(data, runs, "--epochs", "40")):
+    for worker in (again := start(data, runs, "--epochs", "20")):
         out, errors = worker.communicate(timeout=300)
         assert worker.returncode == 0, errors
         assert f"from step {step:,}, in epoch" in out
     assert "finished: the first worker has the run" in out and len(again) == 2
     whole = [tmp_path / "whole", tmp_path / "whole_second"]
-    for worker in start(data, whole, "--epochs", "40"):
+    for worker in start(data, whole, "--epochs", "20"):
         worker.communicate(timeout=300)
         assert worker.returncode == 0
     resumed, undisturbed = newest(runs[0]), newest(whole[0])
     for name, value in undisturbed.items():
         np.testing.assert_array_equal(resumed[name], value, err_msg=name)
     lines = [(run / "metrics.jsonl").read_text().count("\n") for run in (runs[0], whole[0])]
-    assert lines == [40, 40] and not whole[1].exists()
+    assert lines == [20, 20] and not whole[1].exists()

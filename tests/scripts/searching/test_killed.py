@@ -17,7 +17,7 @@ TRIALS = 3
 
 
 def command(digits: str, out: Path) -> list[str]:
-    small = ["--blocks", "1", "--filters", "4", "--dense-layers", "0", "--epochs", "100", "--optimizer", "adam"]
+    small = ["--blocks", "1", "--filters", "4", "--dense-layers", "0", "--epochs", "40", "--optimizer", "adam"]
     return [*TUNE, "--data", digits, "--out", str(out), "--trials", str(TRIALS), "--parallel", "1", *small]
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import glob
 import os
 import shutil
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 
-def held_bytes(folder: Path, name: str, count: int, fill: Callable[[np.ndarray], None]) -> np.ndarray | None:
+def held_bytes(folder: Path, name: str, count: int, fill: Callable[[np.ndarray], None]) -> np.ndarray:
     """Bytes that the first process to ask for them makes, and that all who ask have in common.
 
     Args:
@@ -22,19 +23,20 @@ def held_bytes(folder: Path, name: str, count: int, fill: Callable[[np.ndarray],
             process is killed, one of them goes on with its own.
 
     Returns:
-        uint8 `[count]`, aligned to a page. What is written to it is seen by nobody else. None where the folder can't be
-        written, or the file would take more than a quarter of what is free there.
+        uint8 `[count]`, aligned to a page. What is written to it is seen by nobody else.
+
+    Raises:
+        OSError: The folder can't be written, or the file would take more than a quarter of what is free there.
     """
     path = folder / name
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / f".{name}.lock", "ab") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # ends with this process, whatever way that ends
-            if not (path.is_file() and path.stat().st_size == count):
-                _make(path, count, fill)
-        return np.asarray(np.memmap(path, np.uint8, "c", shape=(count,)))
-    except OSError:
-        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / f".{name}.lock", "ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # ends with this process, whatever way that ends
+        if not (path.is_file() and path.stat().st_size == count):
+            for left in folder.glob(f".{glob.escape(name)}.*.tmp"):  # by one that was killed: the lock is ours
+                left.unlink()
+            _make(path, count, fill)
+    return np.asarray(np.memmap(path, np.uint8, "c", shape=(count,)))
 
 
 def _make(path: Path, count: int, fill: Callable[[np.ndarray], None]) -> None:

@@ -111,8 +111,7 @@ def open_split(
         raise read_error(error, files, frames) from None
     budget.take(needed)
     what = "encoded images" if frames.crop else f"{frames.dtype.name} {list(frames.shape)}"
-    where = f", held in {options.hold_in}" if options.hold_in and not frames.crop else ""
-    text = f"resident, {what}, {_size(held)} in host memory{where}"
+    text = f"resident, {what}, {_size(held)} in host memory{reader.held}"
     return Opened(reader=reader, files=files, memory=needed, text=text)
 
 

@@ -32,6 +32,7 @@ class Resident:
     sizes: tf.Tensor | None  # int32 [N, 2]: height, width as stored, with encoded images
     frames: Frames
     stages: Stages
+    held: str = ""  # where processes have it in common, or why they have not, as it is said to the user
 
     @property
     def examples(self) -> int:
@@ -129,9 +130,13 @@ def _load_frames(files: SplitFiles, frames: Frames, stages: Stages, hold_in: Pat
         images, labels = _columns(memory, room, count, frames)
         _read_frames(files, frames, stages, images, labels)
 
-    memory = None
+    memory, held = None, ""
     if hold_in is not None:
-        memory = held_bytes(hold_in, _name(files, frames), room + 4 * count, fill)
+        try:
+            memory = held_bytes(hold_in, _name(files, frames), room + 4 * count, fill)
+            held = f", held in {hold_in}"
+        except OSError as error:  # what is not in common is as good, and takes more memory
+            held = f", not held in {hold_in}: {error.strerror}"
     if memory is None:
         memory = _empty(room + 4 * count)
         fill(memory)
@@ -143,6 +148,7 @@ def _load_frames(files: SplitFiles, frames: Frames, stages: Stages, hold_in: Pat
         sizes=None,
         frames=frames,
         stages=stages,
+        held=held,
     )
 
 

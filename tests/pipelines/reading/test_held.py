@@ -49,6 +49,7 @@ def test_another_takes_over_from_one_that_was_killed(tmp_path):
     first.wait()
     assert second.wait(60) == 0
     assert (tmp_path / "filled-by-b").exists() and (tmp_path / "b.sum").read_text() == str(7 << 20)
+    assert not list(tmp_path.glob(".*.tmp"))  # nor what the killed one had begun
 
 
 def test_what_is_written_is_seen_by_nobody_else_and_the_pages_are_those_of_the_file(tmp_path):
@@ -60,13 +61,15 @@ def test_what_is_written_is_seen_by_nobody_else_and_the_pages_are_those_of_the_f
     assert mapped
 
 
-def test_a_failure_leaves_nothing_and_a_folder_without_room_gives_nothing(tmp_path):
+def test_a_failure_leaves_nothing_and_a_folder_without_room_is_an_error(tmp_path):
     with pytest.raises(ZeroDivisionError):
         held_bytes(tmp_path, "split", 8, lambda memory: 1 / 0)
     assert {path.name for path in tmp_path.iterdir()} == {".split.lock"}
-    assert held_bytes(tmp_path, "split", 1 << 60, pytest.fail) is None
+    with pytest.raises(OSError, match="No space left"):
+        held_bytes(tmp_path, "split", 1 << 60, pytest.fail)
     (tmp_path / "file").touch()
-    assert held_bytes(tmp_path / "file", "split", 8, pytest.fail) is None
+    with pytest.raises(FileExistsError):
+        held_bytes(tmp_path / "file", "split", 8, pytest.fail)
     assert np.array_equal(held_bytes(tmp_path, "split", 8, lambda memory: memory.fill(1)), np.ones(8, np.uint8))
     os.truncate(tmp_path / "split", 4)  # of another size than it was: made anew
     assert held_bytes(tmp_path, "split", 8, lambda memory: memory.fill(2))[0] == 2

@@ -55,6 +55,10 @@ def test_frames_that_several_trainings_have_in_common_are_the_same_and_read_once
     shard = next(folder.glob("*.tfrecord*"))
     shard.touch()
     assert_same(alone, batches(**common))  # of shards that were written since, anew
+    assert f"in host memory, held in {tmp_path}/held" in open_split(folder, SPEC, cache="memory", **common).text
+    not_there = open_split(folder, SPEC, cache="memory", hold_in=str(file))
+    assert f"in host memory, not held in {file}: File exists" in not_there.text
+    assert_same(alone, column(not_there.reader.training_batches(Parts(batch_size=4), seed=3), 20))
 
 
 @pytest.mark.parametrize("policy", [None, CROP])

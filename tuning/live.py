@@ -202,14 +202,18 @@ class Follower:
     Args:
         run: The run's folder, which need not be there yet.
         objective: Of the search; where epochs don't have it, val_loss is followed.
+        done: Epochs of the run that it goes on from, after which its own first one comes.
     """
 
-    def __init__(self, run: Path, objective: Objective = VAL_LOSS) -> None:
+    def __init__(self, run: Path, objective: Objective = VAL_LOSS, *, done: int = 0) -> None:
         self._path = run / METRICS
         self._objective = objective if objective.is_of_epochs else VAL_LOSS
         self._read = new_rows(self._path)
         self._values = self._values_of(self._read.rows)
-        self._standing = standing(self._read.rows, objective=self._objective)
+        self._done = done
+        before = Standing(epoch=done)
+        self._standing = standing(self._read.rows, before, objective=self._objective)
+        self._standing = dataclasses.replace(self._standing, began=self._standing.epoch)
 
     @property
     def curve(self) -> tuple[float, ...]:
@@ -220,7 +224,8 @@ class Follower:
         """How far it is now; only what has come since the last look is read."""
         self._read = new_rows(self._path, self._read)
         if self._read.anew:  # it goes on from a checkpoint, before which fewer epochs may have been done
-            self._standing = Standing(began=min(self._standing.began, len(self._read.rows)))
+            done = max((row.get("epoch", 0) for row in self._read.rows), default=self._done)
+            self._standing = Standing(epoch=self._done, began=min(self._standing.began, done))
             self._values = []
         self._values += self._values_of(self._read.rows)
         self._standing = standing(self._read.rows, self._standing, objective=self._objective)

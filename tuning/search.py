@@ -1,29 +1,29 @@
 """The search: the oracle proposes, processes train, results are recorded and told to the oracle. The only loop."""
 
 import collections
-import dataclasses
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tuning.active import Active
 from tuning.executions import execution_of
 from tuning.hours import Hours
-from tuning.live import Follower, Overview, epochs_of, overview_of, row
+from tuning.live import Follower, Overview, epochs_of, overview_of
 from tuning.median_rule import is_hopeless
 from tuning.oracles.journal import Journal
 from tuning.oracles.proposal import Proposal
 from tuning.plan import SearchPlan
 from tuning.processes.slots import Slot
-from tuning.processes.supervisor import TRIES_AFTER_KILLS, Ended, Supervisor
+from tuning.processes.supervisor import Ended, Supervisor
+from tuning.run_folder import newest_checkpoint
 from tuning.search_directory import SearchDirectory
 from tuning.space.label import label
 from tuning.trial import (
     LOG,
     RECIPE,
     RUN,
-    Execution,
     TrialResult,
     execution_folder,
     read_result,
@@ -34,22 +34,6 @@ from tuning.trial import (
 
 LOOK_SECONDS = 1.0
 STOPPED = "not worth going on: worse than the median of the others at this epoch"
-
-
-@dataclasses.dataclass(kw_only=True)
-class _Active:
-    """A trial that has a slot."""
-
-    proposal: Proposal
-    folder: Path
-    slot: Slot
-    epochs: int
-    follower: Follower | None = None
-    began: float = 0.0  # when its process was asked for
-    idle: float | None = None  # seconds that the slot had been empty then
-    tries: int = 0
-    seconds: float = 0.0  # that the execution's processes have been there
-    executions: list[Execution] = dataclasses.field(default_factory=list)
 
 
 class Search:
@@ -90,7 +74,7 @@ class Search:
         self._slots, self._train_command, self._lock = tuple(slots), tuple(train_command), lock
         self._hours, self._why_impossible, self._watch = hours, why_impossible, watch
         self._stop_hopeless = stop_hopeless
-        self._active: dict[int, _Active] = {}
+        self._active: dict[int, Active] = {}
         self._waiting = collections.deque(journal.running)
         self._emptied: dict[int, float] = {}  # slot number -> when its last trial had ended
         ended = [read_result(directory.trial(one.number)) for one in journal.ended]
@@ -125,7 +109,7 @@ class Search:
                 yield self._end(result)
                 continue
             epochs = epochs_of(self._plan.recipe(proposal))
-            active = _Active(proposal=proposal, folder=folder, slot=supervisor.free[0], epochs=epochs)
+            active = Active(proposal=proposal, folder=folder, slot=supervisor.free[0], epochs=epochs)
             self._active[proposal.number] = active
             self._start(supervisor, active)
 
@@ -150,45 +134,50 @@ class Search:
             label=label(self._plan.space, proposal.values),
             state="impossible",
             reason=reason,
+            epochs=proposal.epochs,
+            parent=proposal.parent,
         )
 
-    def _start(self, supervisor: Supervisor, active: _Active) -> None:
+    def _start(self, supervisor: Supervisor, active: Active) -> None:
         """Starts the trial's next execution, or the same one again."""
-        number = len(active.executions) + 1
-        folder = execution_folder(active.folder, number)
-        parent = active.proposal.parent and execution_folder(self._directory.trial(active.proposal.parent), number)
-        recipe = self._plan.recipe(active.proposal, number, str((parent / RUN).resolve()) if parent else None)
+        proposal, folder = active.proposal, active.execution
+        parent = self._parent_run(proposal, active.number)
+        recipe = self._plan.recipe(proposal, active.number, str(parent.resolve()) if parent else None)
         write_recipe(folder / RECIPE, recipe, active.slot)
-        active.follower = Follower(folder / RUN, self._plan.objective)
-        active.began = time.monotonic()
-        emptied = self._emptied.get(active.slot.number)
-        active.idle = None if emptied is None else active.began - emptied
-        command = [*self._train_command, "--config", str(folder / RECIPE), "--run", str(folder / RUN)]
+        done = read_result(self._directory.trial(proposal.parent)).epochs if parent else 0
+        active.begin(self._plan.objective, done=done, emptied=self._emptied.get(active.slot.number))
+        command = [*self._train_command, "--config", str(folder / RECIPE), "--run", str(active.run)]
         # Not in the recipe, which is to be trained elsewhere, too.
         command += [] if "hold_in" in recipe else ["--hold-in", str(self._directory.held)]
-        supervisor.start(active.slot, active.proposal.number, command, folder / LOG)
+        supervisor.start(active.slot, proposal.number, command, folder / LOG)
+
+    def _parent_run(self, proposal: Proposal, execution: int) -> Path | None:
+        """The run that a trial goes on from. Where its checkpoint is not here, as after a chief's search, whose workers
+        have it, the trial begins anew and is trained for all its epochs.
+        """
+        if proposal.parent is None:
+            return None
+        run = execution_folder(self._directory.trial(proposal.parent), execution) / RUN
+        return run if newest_checkpoint(run) else None
 
     def _collect(self, supervisor: Supervisor, ended: Ended) -> Iterator[TrialResult]:
         """What follows from the end of a trial's process."""
         active = self._active[ended.number]
         self._emptied[active.slot.number] = time.monotonic()
-        active.seconds += ended.seconds
-        if ended.goes_on and active.tries < TRIES_AFTER_KILLS:
-            active.tries += 1
+        if active.is_tried_again(ended):
             self._start(supervisor, active)
             return
         execution = execution_of(
             self._plan,
-            execution_folder(active.folder, len(active.executions) + 1),
+            active.execution,
             ended,
             active.slot,
             seconds=active.seconds,
             began=active.began,
             idle=active.idle,
         )
-        active.executions.append(execution)
+        active.end(execution)
         if execution.score is not None and not ended.stopped and len(active.executions) < self._plan.executions:
-            active.tries, active.seconds = 0, 0.0
             self._start(supervisor, active)
             return
         del self._active[ended.number]
@@ -220,10 +209,8 @@ class Search:
         rows = []
         for number, active in self._active.items():
             now = active.follower.look()
-            seconds = time.monotonic() - active.began
-            more = self._plan.executions - len(active.executions) - 1
-            rows.append(row(number, active.slot.number, now, epochs=active.epochs, seconds=seconds, more=more))
-            if self._stop_hopeless and not active.executions and self._is_hopeless(number):
+            rows.append(active.row(now, self._plan.executions))
+            if self._stop_hopeless and active.is_in_its_first_training(now) and self._is_hopeless(number):
                 supervisor.stop(number, STOPPED)
         self._watch(overview_of(rows, self._results, self._plan, slots=len(self._slots)))
 

@@ -74,6 +74,16 @@ def test_a_run_that_goes_on_is_followed_through_the_change_of_its_file(tmp_path)
     assert follower.curve == (0.5, 0.4, 0.3)
 
 
+def test_a_run_that_goes_on_from_anothers_epochs_has_done_only_its_own(tmp_path):
+    follower = Follower(tmp_path, done=9)
+    assert follower.look() == Standing(epoch=9, began=9)
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(one) + "\n" for one in metrics(0.5, first=10)))
+    now = follower.look()
+    assert (now.epoch, now.began) == (10, 9)
+    assert row(1, 1, now, epochs=27, seconds=60).seconds_left == 60 * 17
+    assert Follower(tmp_path, done=9).look().began == 10  # killed, and begun again
+
+
 def test_a_fresh_run_s_epochs_are_all_its_own(tmp_path):
     follower = Follower(tmp_path)
     assert follower.look() == Standing()

@@ -46,6 +46,15 @@ TRAIN = """
         print("working"), sys.exit("error: Expected fewer --blocks.")
     if blocks == 3:
         os.kill(os.getpid(), 9)
+    checkpoints = run / "checkpoints"
+    checkpoints.mkdir(exist_ok=True)
+    (checkpoints / f"step-{len(list(checkpoints.iterdir())):09}.npz").touch()
+    if blocks == 11 and len(list(checkpoints.iterdir())) < 6:
+        os.kill(os.getpid(), 9)
+    if blocks == 12:
+        rows += [(epoch, 20) for epoch in range(4, 8)]
+        (run / "metrics.jsonl").write_text("".join(row % (epoch, 20) for epoch, _ in rows))
+        time.sleep(2.5)
     if blocks == 9:
         rows += [(epoch, 20) for epoch in range(4, 9)]
         (run / "metrics.jsonl").write_text("".join(row % (epoch, 20) for epoch, _ in rows))
@@ -108,6 +117,12 @@ def test_every_failure_is_recorded_with_its_reason_and_the_search_goes_on(tmp_pa
     content = json.loads((tmp_path / "out" / "ranking.json").read_text())
     assert [entry["score"] for entry in content["ranking"]] == [1 / 8, 1 / 7, 1 / 6, 1 / 5, 1]
     assert {entry["reason"] for entry in content["failed"]} == {text for text in reasons.values() if text}
+
+
+def test_a_trial_that_is_killed_again_and_again_is_not_given_up_while_it_gets_on(tmp_path, train_command):
+    results = run(plan(trials=2, blocks=(5, 11)), tmp_path / "out", train_command)
+    assert {result.state for result in results} == {"done"}
+    assert sorted(calls(tmp_path)) == [5, *[11] * 6]
 
 
 def test_a_search_of_nothing_but_failures_comes_to_its_end(tmp_path, train_command):
@@ -214,6 +229,24 @@ def test_a_trial_that_is_worse_than_the_median_is_stopped_and_judged_by_what_it_
     assert results[-1].score == 1 / 9 or results[-1].score == 20
 
 
+def test_a_trial_that_has_nothing_left_to_train_is_not_stopped(tmp_path, train_command):
+    a_plan = plan(trials=None, blocks=(1, 5, 6, 7, 8, 10, 12), oracle={"algorithm": "grid"})
+    results = run(a_plan, tmp_path / "out", train_command, stop_hopeless=True)
+    assert {result.state for result in results} == {"done"}
+
+
+def test_a_rung_whose_parents_checkpoint_is_not_here_begins_anew(tmp_path, train_command):
+    a_plan = plan(trials=None, blocks=tuple(range(5, 9)), oracle={"algorithm": "hyperband", "max_epochs": 3})
+    run(a_plan, tmp_path / "out", train_command, stop_after=1)
+    (lost,) = (tmp_path / "out").glob("trials/01/run/checkpoints/*")
+    lost.unlink()
+    run(a_plan, tmp_path / "out", train_command)
+    for result in whole_of(tmp_path / "out"):
+        recipe = yaml.safe_load((SearchDirectory(tmp_path / "out").trial(result.number) / "recipe.yaml").read_text())
+        assert ("start_from" in recipe) == (result.parent not in (None, 1)) and recipe["epochs"] == result.epochs
+    assert any(result.parent == 1 for result in whole_of(tmp_path / "out"))
+
+
 def test_hyperbands_rungs_go_on_from_their_parents_and_schedules_span_the_longest(tmp_path, train_command):
     a_plan = plan(trials=None, blocks=tuple(range(5, 40)), oracle={"algorithm": "hyperband", "max_epochs": 3})
     a_plan = dataclasses.replace(a_plan, options={**a_plan.options, "schedule": "cosine"})
@@ -260,10 +293,13 @@ def test_a_search_waits_for_the_trial_that_a_killed_one_left_behind(tmp_path):
 
 def test_a_search_of_other_options_or_data_is_refused_naming_the_differences(tmp_path):
     directory = SearchDirectory(tmp_path)
-    asked = plan(trials=2).identity()
+    asked = plan(trials=2, files={"model_file_fingerprint": "ab"}).identity()
     assert not directory.is_finished(asked, BUDGET, overwrite=False)
     with pytest.raises(InputError, match=r"executions 1 there, 3 asked; data_fingerprint 'abc' there, 'abd' asked\."):
         directory.is_finished({**asked, "executions": 3, "data_fingerprint": "abd"}, BUDGET, overwrite=False)
+    edited = plan(trials=2, files={"model_file_fingerprint": "cd"}).identity()
+    with pytest.raises(InputError, match=r"Differing: model_file_fingerprint 'ab' there, 'cd' asked\."):
+        directory.is_finished(edited, BUDGET, overwrite=False)
 
 
 def test_overwrite_replaces_a_search_and_nothing_else(tmp_path, train_command):

@@ -15,10 +15,10 @@ from tuning.objective import EVALUATION, Objective, objective_of
 from tuning.objective import SPLIT as VALIDATION
 from tuning.processes.slots import Slot
 from tuning.processes.supervisor import TRIES_AFTER_KILLS, Ended, Supervisor
+from tuning.run_folder import is_finished, newest_checkpoint, tries_now
 from tuning.trial import LOG, RECIPE, write_recipe
 
 LOOK_SECONDS = 1.0
-_MODEL = "model.keras"  # written last: where it stands, a run is finished
 _JUDGED = f"evaluation-{VALIDATION}.json"  # of evaluate.py
 
 
@@ -56,6 +56,7 @@ class _Active:
     follower: Follower
     began: float
     tries: int = 0
+    reached: str = ""  # the newest checkpoint when it was last started
     seconds: float = 0.0
 
 
@@ -116,7 +117,7 @@ class FinalTraining:
     def _left(self, run: FinalRun) -> list[list[str]]:
         """The commands that are still to be run."""
         left = []
-        if not (run.run / _MODEL).is_file():
+        if not is_finished(run.run):
             left.append([*self._train, "--config", str(run.folder / RECIPE), "--run", str(run.run)])
         if not self._objective.is_of_epochs and (left or not (run.run / _JUDGED).is_file()):
             left.append([*self._evaluate, str(run.run), "--split", VALIDATION, "--overwrite"])
@@ -134,15 +135,23 @@ class FinalTraining:
     ) -> None:
         slot, follower = supervisor.free[0], Follower(run.run, self._objective)
         self._active[number] = _Active(
-            run=run, slot=slot, left=left, follower=follower, began=time.monotonic(), tries=tries, seconds=seconds
+            run=run,
+            slot=slot,
+            left=left,
+            follower=follower,
+            began=time.monotonic(),
+            tries=tries,
+            reached=newest_checkpoint(run.run),
+            seconds=seconds,
         )
         supervisor.start(slot, number, left[0], run.folder / LOG)
 
     def _collect(self, supervisor: Supervisor, ended: Ended) -> Iterator[tuple[FinalRun, FinalScore]]:
         active = self._active.pop(ended.number)
         seconds = active.seconds + ended.seconds
-        if ended.goes_on and active.tries < TRIES_AFTER_KILLS:
-            self._start(supervisor, ended.number, active.run, active.left, tries=active.tries + 1, seconds=seconds)
+        tries = tries_now(active.tries, active.reached, active.run.run)
+        if ended.goes_on and tries < TRIES_AFTER_KILLS:
+            self._start(supervisor, ended.number, active.run, active.left, tries=tries + 1, seconds=seconds)
         elif ended.exit_code == 0 and len(active.left) > 1:
             self._start(supervisor, ended.number, active.run, active.left[1:], seconds=seconds)
         else:

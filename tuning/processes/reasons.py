@@ -31,11 +31,21 @@ def reason_of(exit_code: int, log: Path, log_start: int = 0, memory_kills_before
 
 
 def memory_kills() -> int | None:
-    """Processes that the kernel has ended for want of memory, in whatever control group, since it started."""
-    with contextlib.suppress(OSError, ValueError):
-        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
-        return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)
+    """Processes that the kernel has ended for want of memory: of this process' control group, and those within it,
+    where that counts them, else of the whole machine since it started; None where nothing does.
+    """
+    with contextlib.suppress(OSError, ValueError, StopIteration, KeyError):
+        group = next(line for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::"))
+        return _counted(Path("/sys/fs/cgroup", group.removeprefix("0::").strip("/"), "memory.events"))
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        return _counted(Path("/proc/vmstat"))
     return None
+
+
+def _counted(path: Path) -> int:
+    """The number after the name `oom_kill`."""
+    fields = dict(line.split() for line in path.read_text(encoding="ascii").splitlines())
+    return int(fields["oom_kill"])
 
 
 def _last_line(log: Path, start: int) -> str:

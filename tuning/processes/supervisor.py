@@ -219,6 +219,9 @@ class Supervisor:
         exit_code, now = report["exit_code"], time.monotonic()
         stopped = bool(running.stopped and exit_code)
         reason = reason_of(exit_code, running.log, running.log_start, running.memory_kills)
+        if OUT_OF_MEMORY in reason:  # that one is explained: another's end is not to be put down to it
+            for other in self._running.values():
+                other.memory_kills = None if other.memory_kills is None else other.memory_kills + 1
         return Ended(
             number=number,
             slot=running.slot,

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes import wait_until
+from tuning.processes import reasons
 from tuning.processes import supervisor as supervisor_module
 from tuning.processes.reasons import memory_kills, reason_of
 from tuning.processes.slots import Slot
@@ -168,6 +169,22 @@ def test_a_kill_while_the_system_lacks_memory_says_so(tmp_path):
     assert reason_of(-9, tmp_path / "log.txt", 0, kills) == "ended by SIGKILL"
     assert reason_of(-9, tmp_path / "log.txt", 0, kills - 1).startswith("ended by SIGKILL: out of memory, as it seems")
     assert reason_of(-6, tmp_path / "log.txt", 0, kills - 1) == "ended by SIGABRT"
+
+
+def test_what_the_system_ended_for_want_of_memory_is_not_put_down_to_a_later_kill(tmp_path, monkeypatch):
+    counted = 7
+    for module in (supervisor_module, reasons):
+        monkeypatch.setattr(module, "memory_kills", lambda: counted)
+    dies = "import os, time\nwhile not os.path.exists('FOLDER/NUMBER'): time.sleep(0.01)\nos.kill(os.getpid(), 9)"
+    with Supervisor([slot(tmp_path, number) for number in (1, 2)]) as supervisor:
+        for number, place in enumerate(supervisor.free, start=1):
+            supervisor.start(place, number, code(dies, tmp_path, NUMBER=str(number)), tmp_path / "log.txt")
+        counted += 1  # the system's doing
+        (tmp_path / "1").touch()
+        found = [supervisor.wait()]
+        (tmp_path / "2").touch()  # somebody's
+        found.append(supervisor.wait())
+    assert [(ended.number, ended.goes_on) for ended in found] == [(1, False), (2, True)]
 
 
 def test_there_is_one_trial_a_slot_and_who_ends_first_is_given_first(tmp_path):

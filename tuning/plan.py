@@ -24,6 +24,7 @@ class SearchPlan:
         executions: How often each combination is trained, with seeds of its own.
         seed: Of the draws; of the first execution of each trial it is the run's, too.
         data_fingerprint: Of the data set.
+        files: Fingerprints of other files that its numbers depend on: those of a model of one's own, of weights.
         neutral: Names of options that change no number: a search goes on under any values of theirs.
     """
 
@@ -33,6 +34,7 @@ class SearchPlan:
     executions: int = 1
     seed: int
     data_fingerprint: str
+    files: Mapping[str, str] = dataclasses.field(default_factory=dict)
     neutral: frozenset[str] = frozenset()
 
     @property
@@ -64,6 +66,7 @@ class SearchPlan:
             **{name: value for name, value in oracle.items() if value is not None},
             "executions": self.executions,
             "data_fingerprint": self.data_fingerprint,
+            **self.files,
             "searched": describe(self.space),
             # The data set may be moved: its fingerprint says which it is.
             **{name: value for name, value in self.options.items() if name not in left_out},

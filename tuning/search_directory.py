@@ -166,7 +166,10 @@ class SearchDirectory:
             if not overwrite:
                 self._refuse_other(identity)
             if not overwrite or (self._is_of(identity) and (ranking is None or ranking["ranking"])):
-                return ranking is not None and ranking["budget"] == dict(budget)
+                finished = ranking is not None and ranking["budget"] == dict(budget)
+                if not finished:
+                    self.ranking.unlink(missing_ok=True)  # of fewer trials than there will be
+                return finished
             self._clear()
         files.write_text(self.options, to_yaml(identity))
         return False

@@ -81,7 +81,7 @@ def train_best(
     require(
         any(finalist["test"] for finalist in content["finalists"]),
         f"Expected one of {len(runs)} trainings of the best trials to succeed",
-        do=f"Mend what failed, remove {directory.final_report}, and run the command again.",
+        do="Mend what failed, and run the command again.",
     )
     console.print(final_table(content))
     console.print("why the numbers of a row may differ", *content["why"], sep="\n  ", soft_wrap=True)
@@ -129,12 +129,13 @@ def _places(options: Mapping[str, Any], places: Sequence[Slot], runs: int) -> Se
 
 
 def _there(directory: SearchDirectory, wanted: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The report that stands there, of the very trainings that are asked for."""
+    """The report that stands there, of the very trainings that are asked for; where one failed, it is tried again."""
     try:
         content = json.loads(directory.final_report.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    return content if content["asked"] == dict(wanted) else None
+    whole = not any(run["reason"] for finalist in content["finalists"] for run in finalist["runs"])
+    return content if whole and content["asked"] == dict(wanted) else None
 
 
 def _threads(directory: SearchDirectory, trial: int) -> int | None:

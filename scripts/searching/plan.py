@@ -1,6 +1,6 @@
 """The plan of a search, from the command line and its recipes. Free of TensorFlow."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,18 @@ from pipelines.images.input_options import resolve
 from pipelines.manifest import read_manifest
 from scripts.searching.space import search_space
 from scripts.training import options as train_options
+from scripts.training.going_on import identities_of
+from tuning.objective import Objective
 from tuning.oracles.options import OracleOptions
 from tuning.plan import SearchPlan
 from tuning.search_options import SearchOptions
 from tuning.space.parameters import Space
-from tuning.space.space import searched
+from tuning.space.space import searched, values_of
 
 _OWN = ("search", "algorithm", "parallel", "machines", "sizes", "then")  # titles of tune.py's own option groups
+
+# Those of `identities_of` that are files beside the data set.
+_FILES = ("model_file_fingerprint", "weights_file_fingerprint", "sample_weights_fingerprint")
 
 
 def search_plan(argv: Sequence[str], options: dict[str, Any]) -> SearchPlan:
@@ -43,6 +48,8 @@ def search_plan(argv: Sequence[str], options: dict[str, Any]) -> SearchPlan:
     _require_one_length(space, options, oracle)
     train_options.require_epochs_of_stages(argv, options)
     _require_one_phase(space, options, oracle)
+    _require_one_rate(space, options, oracle)
+    identities = identities_of(options, manifest)
     plan = SearchPlan(
         space=space,
         options={**training, **fixed, "data": str(folder.resolve())},
@@ -50,6 +57,7 @@ def search_plan(argv: Sequence[str], options: dict[str, Any]) -> SearchPlan:
         executions=asked.executions,
         seed=training["seed"],
         data_fingerprint=manifest.fingerprint,
+        files={name: identities[name] for name in _FILES if identities[name] is not None},
         neutral=frozenset(neutral_names(train_options.GROUPS.values())),
     )
     require(
@@ -57,6 +65,7 @@ def search_plan(argv: Sequence[str], options: dict[str, Any]) -> SearchPlan:
         f"Expected an --objective that an evaluation of {len(manifest.classes)} classes gives",
         objective=oracle.objective,
     )
+    _require_comparable(space, {**training, **fixed}, plan.objective)
     require(
         not asked.stop_hopeless or (plan.objective.is_of_epochs and oracle.algorithm != "hyperband"),
         "Expected --stop-hopeless with an objective of each epoch, and not with hyperband, which has rungs for that",
@@ -71,6 +80,24 @@ def _require_an_end(oracle: OracleOptions, asked: SearchOptions) -> None:
     require(bounded, f"Expected --trials or --hours with --algorithm {oracle.algorithm}, which would not end")
 
 
+def _require_comparable(space: Space, options: Mapping[str, Any], objective: Objective) -> None:
+    """Refuses an objective that some trials would not have, or in which they could not be compared."""
+    heads, losses = set(values_of("head", space, options)), set(values_of("loss", space, options))
+    require(
+        objective.name != "log_loss" or "linear" not in heads,
+        "Expected an --objective that an evaluation gives: scores of --head linear are no probabilities",
+        objective=objective.name,
+        head=", ".join(sorted(heads)),
+    )
+    require(
+        objective.name != "val_loss" or "linear" not in heads or len(heads) == len(losses) == 1,
+        "Expected an --objective that can be compared between losses, as val_accuracy",
+        objective=objective.name,
+        head=", ".join(sorted(heads)),
+        loss=", ".join(sorted(losses)),
+    )
+
+
 def _require_one_length(space: Space, options: dict[str, Any], oracle: OracleOptions) -> None:
     """Refuses to search the epochs where something else says how long a trial is trained."""
     if "epochs" not in searched(space):
@@ -82,6 +109,16 @@ def _require_one_length(space: Space, options: dict[str, Any], oracle: OracleOpt
         stages is None and "stages" not in searched(space),
         "Expected --stages without a search of epochs: they say how long it is trained",
         option="epochs",
+    )
+
+
+def _require_one_rate(space: Space, options: dict[str, Any], oracle: OracleOptions) -> None:
+    """Refuses what would lower the rate within a rung: the next one begins with the rate of its recipe."""
+    require(
+        oracle.algorithm != "hyperband"
+        or (options["training"].reduce_lr_on_plateau == 0 and "reduce_lr_on_plateau" not in searched(space)),
+        "Expected hyperband without --reduce-lr-on-plateau, which would begin anew in each rung",
+        do="Take a --schedule, which spans the longest rung.",
     )
 
 

@@ -1,17 +1,19 @@
 """The space of a search, as the command line and its recipes ask for it."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from base.errors import input_error
+from base.errors import input_error, require
 from base.options import given, neutral_names, read_recipes, to_dict
+from models.backbones.table import is_backbone
 from pipelines.augment.generator_options import joined_policy
 from scripts.training import options as train_options
 from tuning.space.check import require_buildable
 from tuning.space.parameters import Space
 from tuning.space.ready import ready_space
 from tuning.space.recipe import is_searched, read_parameters
-from tuning.space.space import joined, narrowed, searched, space_of
+from tuning.space.space import joined, narrowed, searched, space_of, values_of
 
 # What the run itself is told, as its folder, is the same in every trial.
 SEARCHABLE = {title: group for title, group in train_options.GROUPS.items() if title != "run"}
@@ -61,5 +63,21 @@ def search_space(
         fixed = {option: value for option, value in ready.fixed.items() if option not in searched(own)}
     fixed |= {option: training[option] for option in given(argv, SEARCHABLE, leave_out=is_searched)}
     space = narrowed(space, fixed)
+    _require_models_with(space, {**training, **fixed})
     require_buildable(space, {**training, **fixed}, SEARCHABLE)
     return space, fixed
+
+
+def _require_models_with(space: Space, options: Mapping[str, Any]) -> None:
+    """Refuses to search what no model of the search has: such trials would differ in nothing but their names."""
+    models = values_of("model", space, options)
+    has_backbone = any(is_backbone(model) for model in models)
+    for title, has in (("cnn", "cnn" in models), ("backbone", has_backbone), ("fine-tuning", has_backbone)):
+        of_title = {field.name for field in dataclasses.fields(SEARCHABLE[title])}
+        idle = sorted({name for parameter in space for name in parameter.options if name in of_title})
+        require(
+            has or not idle,
+            f"Expected to search what a model of the search has. Without meaning: {', '.join(idle)}",
+            model=", ".join(sorted(models)),
+            do="Choose another --model or --space.",
+        )

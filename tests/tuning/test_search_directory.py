@@ -41,6 +41,15 @@ def test_overwrite_in_the_same_command_again_loses_nothing(tmp_path):
     assert directory.trial(1).is_dir()
 
 
+def test_a_search_that_is_to_be_longer_is_finished_no_more(tmp_path):
+    directory = SearchDirectory(tmp_path)
+    directory.is_finished(IDENTITY, BUDGET, overwrite=False)
+    directory.ranking.write_text(json.dumps({"budget": BUDGET, "ranking": [{"number": 1}]}))
+    assert not directory.is_finished(IDENTITY, {**BUDGET, "trials": 4}, overwrite=False)
+    # It was stopped after three trials: the first two are not all that there is to rank.
+    assert not directory.is_finished(IDENTITY, BUDGET, overwrite=False)
+
+
 def test_overwrite_replaces_a_search_that_was_good_for_nothing_or_that_can_t_be_read(tmp_path):
     directory = SearchDirectory(tmp_path)
     for damage in (lambda: None, lambda: directory.options.write_text("a: [")):

@@ -78,7 +78,7 @@ def final_runs(plan: SearchPlan, best: Sequence[TrialResult], asked: FinalOption
         plan: Of the search.
         best: Its trials with a score, the best first.
         asked: By the user.
-        folder: Where to: `RANK-LABEL/seed-S`.
+        folder: Where to: `TRIAL-LABEL/seed-S`; the rank is not in it, which may change when the search goes on.
     """
     runs = []
     for rank, trial in enumerate(distinct(best)[: asked.top], start=1):
@@ -87,7 +87,7 @@ def final_runs(plan: SearchPlan, best: Sequence[TrialResult], asked: FinalOption
             recipe["epochs"] = asked.then_epochs
         first = recipe["seed"] + plan.executions
         for seed in range(first, first + asked.seeds):
-            place = folder / f"{rank}-{trial.label}" / f"seed-{seed}"
+            place = folder / f"{trial.number:02}-{trial.label}" / f"seed-{seed}"
             runs.append(FinalRun(rank=rank, trial=trial, seed=seed, recipe={**recipe, "seed": seed}, folder=place))
     return runs
 

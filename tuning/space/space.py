@@ -94,6 +94,20 @@ def searched(space: Space) -> set[str]:
     return {name for parameter in space for name in parameter.options}
 
 
+def values_of(option: str, space: Space, options: Mapping[str, Any]) -> list[Any]:
+    """What an option can be in a search: every choice and both bounds, and what it is where it is not searched.
+
+    Args:
+        option: Its name.
+        space: What is searched.
+        options: Option -> value of what is not; of options that are searched under conditions, elsewhere.
+    """
+    theirs = [parameter for parameter in space if option in parameter.options]
+    always = any(parameter.when is None for parameter in theirs)
+    found = [value for parameter in theirs for value in parameter.extremes()]
+    return found if always else [*found, options[option]]
+
+
 def describe(space: Space) -> list[str]:
     """A line a parameter."""
     return [parameter.describe() for parameter in space]

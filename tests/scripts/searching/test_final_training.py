@@ -38,7 +38,7 @@ def test_the_best_trial_becomes_a_model_judged_on_the_test_split_whatever_is_kil
     assert best["trial"] == ranking[0]["number"] and best["search"]["macro_roc_auc"]["mean"] == ranking[0]["score"]
     assert [run["seed"] for run in best["runs"]] == [1, 2]  # the search's was 0
     for run in best["runs"]:
-        folder = out / "final" / f"1-{best['label']}" / f"seed-{run['seed']}"
+        folder = out / "final" / f"{best['trial']:02}-{best['label']}" / f"seed-{run['seed']}"
         assert yaml.safe_load((folder / "recipe.yaml").read_text())["seed"] == run["seed"]
         evaluation = json.loads((folder / "run" / "evaluation.json").read_text())
         assert evaluation["split"] == "test" and evaluation["examples"] == run["examples"]

@@ -34,11 +34,13 @@ BEST = [
 def test_the_best_are_trained_in_full_with_seeds_of_their_own_and_judged_on_the_test_split():
     runs = final_runs(plan(executions=2), BEST, asked(top=2, seeds=2), Path("final"))
     assert [(run.rank, run.trial.number, run.recipe["blocks"], run.seed, str(run.run)) for run in runs] == [
-        (1, 7, 2, 7, "final/1-2-blocks/seed-7/run"),
-        (1, 7, 2, 8, "final/1-2-blocks/seed-8/run"),
-        (2, 3, 4, 7, "final/2-4-blocks/seed-7/run"),
-        (2, 3, 4, 8, "final/2-4-blocks/seed-8/run"),
+        (1, 7, 2, 7, "final/07-2-blocks/seed-7/run"),
+        (1, 7, 2, 8, "final/07-2-blocks/seed-8/run"),
+        (2, 3, 4, 7, "final/03-4-blocks/seed-7/run"),
+        (2, 3, 4, 8, "final/03-4-blocks/seed-8/run"),
     ]  # the search's two executions had the seeds 5 and 6
+    other_order = final_runs(plan(executions=2), BEST[1::-1], asked(top=2, seeds=2), Path("final"))
+    assert {run.folder for run in other_order} == {run.folder for run in runs}  # where they stand is found again
     assert runs[0].recipe == {"blocks": 2, "epochs": 3, "seed": 7, "data": "/data", "evaluate_on": "test"}
 
 

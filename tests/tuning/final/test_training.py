@@ -103,7 +103,7 @@ def test_each_of_the_best_is_trained_with_each_seed_and_judged_on_both_splits(tm
 
 def test_what_is_finished_is_not_trained_again_and_what_was_begun_keeps_its_threads(tmp_path, train_command):
     trained(plan(), tmp_path / "final", train_command)
-    begun = tmp_path / "final" / "1-2-blocks" / "seed-7"
+    begun = tmp_path / "final" / "07-2-blocks" / "seed-7"
     begun.mkdir(parents=True)
     (begun / "recipe.yaml").write_text("intra_op_threads: 3\n")
     more = [Slot(number=1, options={"intra_op_threads": 2})]
@@ -150,7 +150,7 @@ def test_an_objective_of_evaluation_is_judged_on_both_splits_and_once(tmp_path, 
     of_evaluation = plan(oracle=OracleOptions(algorithm="random", trials=4, objective="macro_f1"))
     for _ in range(2):
         (best,) = report(of_evaluation, trained(of_evaluation, tmp_path / "final", train_command))["finalists"]
-        assert (tmp_path / "final" / "1-2-blocks" / "seed-6" / "log.txt").read_text() == "judged\n"
+        assert (tmp_path / "final" / "07-2-blocks" / "seed-6" / "log.txt").read_text() == "judged\n"
     assert best["search"]["macro_f1"]["mean"] == 0.1
     assert best["validation"]["macro_f1"]["mean"] == 0.6 and best["validation"]["loss"]["mean"] == 0.6
     assert best["test"]["macro_f1"] == {"mean": 0.7, "deviation": None}
@@ -179,7 +179,7 @@ def test_a_search_that_is_killed_takes_its_trainings_with_it(tmp_path):
         f"trained(plan(), pathlib.Path({str(folder)!r}), [sys.executable, {str(script)!r}], seeds=2)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[3])
-    logs = [folder / "1-2-blocks" / f"seed-{seed}" / "log.txt" for seed in (6, 7)]
+    logs = [folder / "07-2-blocks" / f"seed-{seed}" / "log.txt" for seed in (6, 7)]
     wait_until(lambda: all(log.is_file() and "ready" in log.read_text() for log in logs))
     process.send_signal(signal.SIGKILL)
     process.wait()

@@ -71,7 +71,7 @@ def test_what_would_be_overridden_without_a_word_is_refused(refused, recipe, arg
         (
             "model: cnn\nimage-size: 32",
             ["--space", "transfer"],
-            "Without meaning: head_dropout, head_pool, head_units, unfreeze.",
+            "Without meaning: head_dropout, head_pool, head_units.",
         ),
         ("blocks: {choice: [1, 2]}\nmodel: {choice: [resnet-20, wrn-16-8]}", [], "Without meaning: blocks. Received:"),
         ("head: {choice: [softmax, linear]}", ["--objective", "log_loss"], "head='linear, softmax'"),

@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from base.errors import require
+
 
 @contextlib.contextmanager
 def whole_file(path: Path, suffix: str = "") -> Iterator[Path]:
@@ -36,6 +38,23 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: object) -> None:
     """Writes `value` as indented JSON to `path`, whole or not at all."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def require_writable(folder: Path, option: str) -> None:
+    """Refuses a folder that can't be written in, or made with those above it: before work that is to stand there.
+
+    Args:
+        folder: There or not; it is left as it is.
+        option: The name of the option that it comes from, without hyphens in front.
+
+    Raises:
+        InputError: The nearest of its folders that is there is none, or gives no permission.
+    """
+    absolute = folder.absolute()
+    there = next(path for path in (absolute, *absolute.parents) if os.path.lexists(path))
+    expected, do = f"Expected --{option} in a folder that can be written", f"Choose another --{option}."
+    require(there.is_dir(), expected, **{option: str(folder)}, no_folder=str(there), do=do)
+    require(os.access(there, os.W_OK | os.X_OK), expected, **{option: str(folder)}, not_writable=str(there), do=do)
 
 
 def sync(path: Path) -> None:

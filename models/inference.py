@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -136,10 +137,21 @@ def _keras_model(source: ModelSource) -> keras.Model:
     try:
         return keras.models.load_model(source.path, compile=False, custom_objects=own)
     except Exception as error:  # zip, JSON, HDF5, and whatever the classes of a file of one's own raise
-        reason = next(filter(None, map(str.strip, str(error).splitlines())), type(error).__name__)
-        raise InputError(
-            f"Expected a model that Keras can load at {source.path}. Received: error={reason[:300]!r}."
-        ) from error
+        # Of the many lines this one names the class.
+        lost = re.search(r"Could not locate \w+ '[^']*'", str(error))
+        first = next(filter(None, map(str.strip, str(error).splitlines())), type(error).__name__)
+        expected, reason = f"Expected a model that Keras can load at {source.path}", lost[0] if lost else first[:300]
+        raise input_error(expected, error=reason, do=_remedy(source) if lost else "") from error
+
+
+def _remedy(source: ModelSource) -> str:
+    """What to do about a model that Keras can't load because it lacks a class of a file of one's own."""
+    if source.own is not None:
+        file = source.own.rpartition(":")[0]
+        where = "which does not hold it" if Path(file).is_file() else "which is not there"
+        return f"The run names {file}, {where}: bring it back."
+    whose = "a file of its author's own" if source.needs is None else repr(source.needs)
+    return f"Keras needs the classes of {whose}: give the folder of the run that it came from, which names that file."
 
 
 def _saved_model(source: ModelSource) -> Network:

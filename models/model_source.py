@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from base.errors import input_error, nearest, require
 from base.options import read_yaml
-from models.export.metadata import read_metadata
+from models.export.metadata import NEEDS, read_metadata
 from models.imagenet import imagenet_classes
 
 _OF_IMAGES = ("image_size", "channels", "fit", "stored_as")
@@ -28,6 +28,7 @@ class ModelSource:
     fit: Literal["stretch", "crop", "pad"] | None = None
     stored_as: dict[str, Any] | None = None  # the form of the images that it was trained on, as the data set says it
     own: str | None = None  # path/to/file.py:function that built it, and may hold classes of its own
+    needs: str | None = None  # of an export: the name of such a file, for people; nobody is to look for it, or run it
 
 
 def find_model(model: str, classes_file: str | None = None, backbones: Collection[str] = ()) -> ModelSource:
@@ -122,4 +123,4 @@ def _described(source: ModelSource, folder: Path) -> ModelSource:
 def _as_exported(source: ModelSource, known: Mapping[str, Any]) -> ModelSource:
     # The images' size and form are what a SavedModel sees to itself.
     images = {} if source.kind == "saved_model" else {name: known.get(name) for name in _OF_IMAGES}
-    return dataclasses.replace(source, classes=tuple(map(str, known["classes"])), **images)
+    return dataclasses.replace(source, classes=tuple(map(str, known["classes"])), needs=known.get(NEEDS), **images)

@@ -125,6 +125,8 @@ def _apply(argv: Sequence[str], options: dict[str, Any], shards: int, console: C
     """
     path = Path(options["doctor"].apply)
     require(path.parent.is_dir(), "Expected --apply to name a file in a folder that is there", apply=str(path))
+    require(not path.is_dir(), "Expected --apply to name a file", apply=str(path))
+    files.require_writable(path.parent, "apply")
     seconds = options["doctor"].seconds / 3
     values = starting_at(candidates(ReaderOptions().threads, shards), to_dict(*options.values()))
 

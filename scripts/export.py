@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from base import command, native_log
+from base import command, files, native_log
 from base.errors import require
 from base.options import option, parse
 from pipelines.manifest import read_manifest
 from scripts.judging.judged_run import open_run
 
 _SUFFIXES = {"keras": ".keras", "tflite": ".tflite", "onnx": ".onnx", "saved_model": ""}
+_CALIBRATION = 256
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,7 @@ class ExportOptions:
     data: str | None = option(None, "the dataset folder whose images the export is judged on; by default the run's own")
     split: str | None = option(None, "its split: by default test, else validation, else train")
     images: int = option(256, "how many of its images the export is judged on")
-    calibration: int = option(256, "of int8: how many training images")
+    calibration: int | None = option(None, f"of int8: how many training images, by default {_CALIBRATION}")
 
     def __post_init__(self) -> None:
         require(
@@ -43,11 +44,24 @@ class ExportOptions:
         )
         for name in ("images", "calibration"):
             value = getattr(self, name)
-            require(1 <= value <= 100_000, f"Expected --{name} from 1 to 100000", **{name: value})
+            inside = value is None or 1 <= value <= 100_000
+            require(inside, f"Expected --{name} from 1 to 100000", **{name: value})
+        require(
+            self.calibration is None or self.precision == "int8",
+            "Expected --calibration only with --precision int8",
+            calibration=self.calibration,
+            precision=self.precision,
+        )
         out, suffix = Path(self.out), _SUFFIXES[self.format]
         require(out.suffix == suffix or not suffix, f"Expected --out to name a {suffix} file", out=self.out)
         require(not os.path.lexists(out), "Expected --out to name a new file or folder", out=self.out)
         require(out.absolute().parent.is_dir(), "Expected --out in a folder that is there", out=self.out)
+        files.require_writable(out.absolute().parent, "out")
+
+    @property
+    def calibrated_on(self) -> int:
+        """Training images, of int8."""
+        return _CALIBRATION if self.calibration is None else self.calibration
 
 
 GROUPS = {"export": ExportOptions}
@@ -76,11 +90,16 @@ def _main(argv: Sequence[str] | None) -> None:
         # TensorFlow takes seconds to import, and what could be refused without it has been.
         from scripts.judging.exporting import export
 
-        comparison = export(asked, run, (folder, manifest, split))
+        exported = export(asked, run, (folder, manifest, split))
     out = Path(asked.out)
     size = sum(path.stat().st_size for path in out.rglob("*")) if out.is_dir() else out.stat().st_size
-    print(f"{asked.format}, {asked.precision}, on {split}: {comparison.describe()}")
+    print(f"{asked.format}, {asked.precision}, on {split}: {exported.comparison.describe()}")
     print(f"{asked.out}: {size / 1e6:.2f} MB")
+    if exported.needs is not None:
+        print(
+            f"Keras needs the classes of {exported.needs} to load it: give them to keras.models.load_model as "
+            f"custom_objects; predict.py takes {asked.run} in its place"
+        )
 
 
 if __name__ == "__main__":

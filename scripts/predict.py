@@ -44,7 +44,7 @@ def _main(argv: Sequence[str] | None) -> None:
     source = find_model(asked.model, asked.classes, BACKBONES)
     given = {name: value for name in ("weights", "width") if (value := getattr(asked, name)) is not None}
     require(source.kind == "backbone" or not given, "Expected --weights and --width only with a backbone", **given)
-    backbone = BackboneOptions(weights=asked.weights or "imagenet", width=asked.width or 1.0)
+    backbone = BackboneOptions(**{"weights": "imagenet", **given})
     files = ImageFiles(options["images"])
     listed = first_of(files)
     with native_log.captured():
@@ -94,8 +94,7 @@ def _spec(asked: PredictOptions, source: ModelSource, network: "Network") -> Inp
 
 def _columns(asked: PredictOptions, classes: Sequence[str]) -> dict[str, Any]:
     if asked.columns is None:
-        return columns_of(classes, asked.top, all_scores=asked.all_scores)
-    require(not asked.all_scores, "Expected --columns or --all-scores, not both", columns=asked.columns)
+        return columns_of(classes, asked.named, all_scores=asked.all_scores)
     return chosen_columns(asked.columns, classes)
 
 

@@ -36,6 +36,7 @@ class PreviewOptions:
         out = Path(self.out)
         require(out.suffix == ".png" and not out.is_dir(), "Expected --out to name a .png file", out=self.out)
         require(out.absolute().parent.is_dir(), "Expected --out in a folder that is there", out=self.out)
+        files.require_writable(out.absolute().parent, "out")
 
 
 GROUPS = {"preview": PreviewOptions, **recipe_groups(PreviewOptions)}

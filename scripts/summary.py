@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from base import command, native_log
+from base import command, files, native_log
 from base.errors import InputError, input_error, require
 from base.options import given, option, parse
 from models.backbones.table import likeliest_backbone
@@ -53,6 +53,7 @@ class SummaryOptions:
             require(image.is_file(), "Expected --activations to name an image file", activations=self.activations)
             free = not os.path.lexists(out) or (out.is_dir() and not any(out.iterdir()))
             require(free, "Expected --out to name a new folder, or an empty one", out=self.out)
+            files.require_writable(out, "out")
 
     def _require_architecture(self) -> None:
         try:

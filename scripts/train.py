@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from base import command, native_log
+from base import command, files, native_log
 from base.errors import require
 from base.options import neutral_names, to_dict
 from models.training.run_directory import RunDirectory
@@ -43,6 +43,8 @@ def _main(argv: Sequence[str] | None) -> None:
         job.console.print("dry run: a step was trained, evaluated and saved; what it wrote is removed")
     else:
         run = RunDirectory(Path(own.run))
+        if job.writes:
+            files.require_writable(run.path.absolute().parent, "run")
         with run.locked() if job.writes else contextlib.nullcontext():
             if own.replay:
                 job.replay(run)
@@ -221,7 +223,6 @@ class Job:
         training.model.summary(line_length=width, print_fn=lambda text: console.print(text, markup=False))
 
     def _evaluate(self, last: Any, run: RunDirectory) -> None:
-        from base import files
         from models.evaluation import evaluation_report
 
         result = last.whole.evaluate(last.training.evaluation_feed(self.judge))

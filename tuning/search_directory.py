@@ -127,6 +127,7 @@ class SearchDirectory:
         Raises:
             InputError: The folder can't be made.
         """
+        files.require_writable(self.path, "out")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)

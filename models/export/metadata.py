@@ -9,6 +9,7 @@ from typing import Any
 
 # A .keras file has a metadata.json of its own.
 LABELS, ABOUT = "labels.txt", "about.json"
+NEEDS = "needs_classes_of"  # of a .keras file: the name of the file whose classes Keras needs to load it
 EXTRA = "assets.extra"  # of a SavedModel: the folder that TensorFlow leaves to others
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+from base import files
 from base.errors import require
 from base.options import option
 
@@ -65,9 +66,11 @@ class Outputs:
         """Refuses files that are there, unless they may be replaced, and places where none could be."""
         folder = self.json.parent
         require(not folder.exists() or folder.is_dir(), "Expected --out to name a folder", out=str(folder))
+        files.require_writable(folder, "out")
         if self.predictions:
             parent = self.predictions.absolute().parent
             require(parent.is_dir(), "Expected --predictions in a folder that is there", folder=str(parent))
+            files.require_writable(parent, "predictions")
         for path in filter(None, (self.json, self.html, self.mistakes, self.predictions)):
             require(not path.is_dir(), "Expected a file's name, or none", folder=str(path))
             require(

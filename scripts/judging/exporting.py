@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -14,22 +14,28 @@ from base.errors import require
 from models.export.comparison import Comparison, compare
 from models.export.float32 import in_float32
 from models.export.keras_file import run_keras, scores_of, write_keras
-from models.export.metadata import Metadata
+from models.export.metadata import NEEDS, Metadata
 from models.export.onnx import run_onnx, write_onnx
 from models.export.saved_model import run_saved_model, write_saved_model
 from models.export.tflite import run_tflite, write_tflite
+from models.own_model import needs_its_file
 from pipelines.images.exif_in_graph import orientation_of
 from pipelines.images.form import form_of
 from pipelines.images.form_in_graph import decode_as_stored
-from pipelines.images.input_options import InputSpec
 from pipelines.manifest import Manifest
-from pipelines.reading.options import ReaderOptions
-from pipelines.reading.parts import Parts
+from pipelines.reading.split_files import SplitFiles
 from scripts.judging.judged_run import JudgedRun
-from scripts.training.feeds import Data
+from scripts.judging.sample import sample_of
 
 
-def export(asked: Any, run: JudgedRun, data: tuple[Path, Manifest, str]) -> Comparison:
+class Exported(NamedTuple):
+    """What has been written."""
+
+    comparison: Comparison
+    needs: str | None  # the name of the file whose classes Keras needs to load it
+
+
+def export(asked: Any, run: JudgedRun, data: tuple[Path, Manifest, str]) -> Exported:
     """Writes a run's model in another format, and compares; only what is equal gets its name.
 
     Args:
@@ -43,8 +49,9 @@ def export(asked: Any, run: JudgedRun, data: tuple[Path, Manifest, str]) -> Comp
     """
     (folder, manifest, split), spec = data, run.spec
     trained = run.load_model()
+    needs = _file_of_its_classes(run, trained) if asked.format == "keras" else None
     model = in_float32(trained, spec.shape)
-    images = _images(folder, manifest, split, spec, asked.images)
+    images = sample_of(SplitFiles(folder=folder, manifest=manifest, name=split), spec, asked.images, "images")
     metadata = Metadata(
         classes=run.classes,
         image_size=spec.image_size,
@@ -55,9 +62,13 @@ def export(asked: Any, run: JudgedRun, data: tuple[Path, Manifest, str]) -> Comp
             "run": run.name,
             "precision": asked.precision,
             "compared_on": {"data_fingerprint": manifest.fingerprint, "split": split, "images": len(images)},
+            **({} if needs is None else {NEEDS: needs}),
         },
     )
-    calibration = _images(folder, manifest, "train", spec, asked.calibration) if asked.precision == "int8" else None
+    calibration = None
+    if asked.precision == "int8":
+        training = SplitFiles(folder=folder, manifest=manifest, name="train")
+        calibration = sample_of(training, spec, asked.calibrated_on, "calibration")
     write, read, seen = _ways(asked, run, model, images, calibration)
     out = Path(asked.out)
     unproven = out.with_name(f".{os.getpid()}.tmp.{out.name}")
@@ -71,7 +82,13 @@ def export(asked: Any, run: JudgedRun, data: tuple[Path, Manifest, str]) -> Comp
         os.replace(unproven, out)
     finally:
         shutil.rmtree(unproven, ignore_errors=True) if unproven.is_dir() else unproven.unlink(missing_ok=True)
-    return comparison
+    return Exported(comparison, needs)
+
+
+def _file_of_its_classes(run: JudgedRun, model: keras.Model) -> str | None:
+    """The name of the file of the user's own that Keras loads the model with; None: it needs none."""
+    which = run.options["model"]
+    return Path(which.model.rpartition(":")[0]).name if which.is_own and needs_its_file(model) else None
 
 
 def _ways(
@@ -112,11 +129,3 @@ def _as_files(images: np.ndarray) -> list[bytes]:
         tf.io.encode_jpeg(image[:-1, :-1]).numpy() if number % 2 else tf.io.encode_png(image).numpy()
         for number, image in enumerate(images)
     ]
-
-
-def _images(folder: Path, manifest: Manifest, split: str, spec: InputSpec, count: int) -> np.ndarray:
-    """uint8 `[N, H, W, C]`: up to so many images of a split, at random."""
-    count = min(count, manifest.splits[split].examples)
-    data = Data(folder, manifest, spec, Parts(batch_size=count, replicas=1), ReaderOptions())
-    with data.reading():
-        return next(iter(data.training(split).dataset))["image"].numpy()

@@ -5,10 +5,12 @@ import os
 from pathlib import Path
 from typing import Literal
 
+from base import files
 from base.errors import require
 from base.options import option
 
 FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_TOP = 5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,7 +30,7 @@ class PredictOptions:
     format: Literal["csv", "jsonl", "table"] | None = option(
         None, "what is written; by default what --out is called, table on the console"
     )
-    top: int = option(5, "classes named an image, the likeliest first")
+    top: int | None = option(None, f"classes named an image, the likeliest first; by default {_TOP}")
     all_scores: bool = option(False, "every class's score too, in columns score:CLASS")
     columns: str | None = option(
         None,
@@ -52,7 +54,9 @@ class PredictOptions:
         _require_between("decode_threads", self.decode_threads, 1, 1024)
         _require_between("image_size", self.image_size, 1, 8192)
         no_weights = self.weights in ("none", "auto")
-        require(not no_weights, "Expected --weights imagenet, or a file: without any it knows nothing", weights="none")
+        expected = "Expected --weights imagenet, or a file: without any it knows nothing"
+        require(not no_weights, expected, weights=self.weights)
+        self._require_used()
         known = self.format is not None or self.out is None or Path(self.out).suffix.lower() in FORMATS
         require(known, "Expected --out to be called .csv or .jsonl, or --format beside it", out=self.out)
         if self.out is not None:
@@ -64,14 +68,26 @@ class PredictOptions:
         return self.format or ("table" if self.out is None else FORMATS[Path(self.out).suffix.lower()])
 
     @property
+    def named(self) -> int:
+        """Classes an image in the usual columns."""
+        return _TOP if self.top is None else self.top
+
+    @property
     def threads(self) -> int:
         """That read and decode."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return self.decode_threads or cores
 
+    def _require_used(self) -> None:
+        """Refuses what would say nothing."""
+        if self.columns is not None:
+            require(self.top is None, "Expected --columns or --top, not both", columns=self.columns, top=self.top)
+            require(not self.all_scores, "Expected --columns or --all-scores, not both", columns=self.columns)
+
     def _require_free(self, out: Path) -> None:
         require(not out.is_dir(), "Expected --out to be a file", out=self.out)
         require(out.absolute().parent.is_dir(), "Expected --out in a folder that is there", out=self.out)
+        files.require_writable(out.absolute().parent, "out")
         free = self.overwrite or not os.path.lexists(out)
         require(free, "Expected --out to name a new file", out=self.out, do="Replace it with --overwrite.")
 

@@ -137,14 +137,21 @@ def _table_lines(rows: Sequence[Row], columns: dict[str, Column], nested: bool) 
     width = max(map(len, names))
     lines = []
     for row, name in zip(rows, names, strict=True):
-        values = [of(row) for key, of in columns.items() if key not in ("image", "error") or not nested]
-        said = [_shown(value) for value in values]
-        if nested and row.error:
+        if not nested:
+            said = [_shown(of(row)) for of in columns.values()]
+        elif row.error:
             said = [f"error: {_printable(row.error)}"]
-        elif nested:
-            said = [f"{label} {score}" for label, score in zip(said[::2], said[1::2], strict=True)]
+        else:
+            said = _pairs(_nested({key: of(row) for key, of in columns.items()}))
         lines.append("  ".join([f"{name:<{width}}", *said] if nested else said).rstrip() + "\n")
     return lines
+
+
+def _pairs(row: dict[str, Any]) -> list[str]:
+    """A class and its score each: the likeliest ones, then, where they are wanted, all by their columns' names."""
+    top = [(one["class"], one["score"]) for one in row["top"]]
+    scores = [(f"{_SCORE_OF}{label}", score) for label, score in row.get("scores", {}).items()]
+    return [f"{_printable(label)} {_shown(score)}" for label, score in top + scores]
 
 
 def _shown(value: Any) -> str:

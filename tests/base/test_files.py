@@ -6,6 +6,7 @@ import time
 import pytest
 
 from base import files
+from base.errors import InputError
 
 
 def test_a_file_that_fails_half_way_leaves_the_old_one_and_nothing_else(tmp_path):
@@ -69,3 +70,24 @@ def test_a_lock_is_waited_for_as_long_as_its_holder_lives_and_no_longer_than_ask
     with files.locked(path), pytest.raises(BlockingIOError), files.locked(path, wait=0.2):
         pass
     assert 0.2 <= time.monotonic() - started < 5
+
+
+def test_a_folder_that_can_not_be_made_is_refused_and_nothing_is_left(tmp_path):
+    (tmp_path / "notes.txt").write_text("")
+    (tmp_path / "lost").symlink_to("nowhere")
+    for place in ("", "new/deep"):
+        files.require_writable(tmp_path / place, "out")
+    for name in ("notes.txt", "lost"):
+        for place in (name, f"{name}/new/deep"):
+            with pytest.raises(InputError, match=rf"^Expected --out in a folder .* no_folder='{tmp_path}/{name}'"):
+                files.require_writable(tmp_path / place, "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lost", "notes.txt"]
+
+
+def test_a_folder_without_permission_is_refused_with_those_below_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.os, "access", lambda path, mode: path != tmp_path or not mode & os.W_OK)
+    (tmp_path / "mine").mkdir()
+    files.require_writable(tmp_path / "mine", "out")
+    for place in ("", "new"):
+        with pytest.raises(InputError, match=f"not_writable='{tmp_path}'"):
+            files.require_writable(tmp_path / place, "out")

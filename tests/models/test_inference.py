@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from base.errors import InputError
+from models.export.metadata import NEEDS, Metadata
 from models.inference import Classifier, load_network
 from models.model_source import ModelSource, find_model
 
@@ -112,8 +113,31 @@ def test_a_model_of_ones_own_finds_its_classes_in_its_file(tmp_path):
     assert source.classes == ("red", "green", "blue") and source.fit == "pad"
     scores = Classifier(load_network(source), source, (4, 4, 3), 2).scores([np.full((4, 4, 3), [0, 1, 0], np.uint8)])
     np.testing.assert_allclose(scores[0], np.exp([0, 2, 0]) / np.exp([0, 2, 0]).sum(), rtol=1e-5)
-    with pytest.raises(InputError, match="that Keras can load"):
-        load_network(ModelSource(name="x", kind="keras", path=tmp_path / "model.keras"))
+    alone = ModelSource(name="x", kind="keras", path=tmp_path / "model.keras")
+    with pytest.raises(InputError, match="that Keras can load .*'Twice'.* give the folder of the run"):
+        load_network(alone)
+    code.unlink()
+    with pytest.raises(InputError, match=f"The run names {code}, which is not there"):
+        load_network(source)
+
+
+def test_no_file_that_an_archive_names_is_run(tmp_path):
+    @keras.saving.register_keras_serializable(package="passing")
+    class Lost(keras.layers.Layer):
+        def call(self, x):
+            return x
+
+    code, ran = tmp_path / "code.py", tmp_path / "ran"
+    code.write_text(f"open({str(ran)!r}, 'w')\n")
+    image = keras.Input((4, 4, 3))
+    keras.Model(image, Lost()(image)).save(tmp_path / "m.keras")
+    del keras.saving.get_custom_objects()["passing>Lost"]
+    about = {NEEDS: f"{code}:build"}
+    Metadata(classes=("a", "b"), image_size=4, channels=3, fit="pad", about=about).append_to(tmp_path / "m.keras")
+    source = find_model(str(tmp_path / "m.keras"))
+    with pytest.raises(InputError, match=f"Keras needs the classes of '{code}:build'"):
+        load_network(source)
+    assert not ran.exists()
 
 
 def test_a_backbone_is_built_by_the_function_handed_in_and_knows_imagenets_classes():

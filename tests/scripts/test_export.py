@@ -170,6 +170,35 @@ def test_predict_knows_the_labels_and_the_images_of_what_was_exported(run, data,
     np.testing.assert_allclose(*scores, atol=1e-6)
 
 
+OWN = """
+import keras
+
+class Twice(keras.layers.Layer):
+    def call(self, x):
+        return 2 * x
+
+def build(shape, classes):
+    image = keras.Input(shape)
+    x = keras.layers.GlobalAveragePooling2D()(Twice()(keras.layers.Rescaling(1 / 255)(image)))
+    return keras.Model(image, keras.layers.Dense(classes, activation="softmax")(x))
+"""
+
+
+def test_of_a_model_of_ones_own_it_is_said_that_keras_needs_its_classes(data, tmp_path, capsys):
+    (tmp_path / "nets.py").write_text(OWN)
+    run, out = str(tmp_path / "run"), tmp_path / "m.keras"
+    argv = ["--data", str(data), "--run", run, "--model", f"{tmp_path}/nets.py:build", "--epochs", "1"]
+    assert train.main([*argv, "--image-size", "16", "--evaluate-on", "none"]) == 0
+    exported(run, out, "--format", "keras")
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith("Keras needs the classes of nets.py") and f"predict.py takes {run}" in said
+    photo = str(data.parent / "source" / "owl" / "1.jpg")
+    assert predict.main([str(out), photo]) == 2
+    error = capsys.readouterr().err
+    assert "'Twice'" in error and "Keras needs the classes of 'nets.py'" in error and error.count("\n") == 1
+    assert predict.main([run, photo]) == 0
+
+
 def test_an_export_that_differs_fails_and_is_not_kept(run, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(exporting, "run_keras", lambda _, images, __: np.eye(3)[np.zeros(len(images), int)])
     assert export.main([str(run), "--format", "keras", "--out", str(tmp_path / "m.keras")]) == 2
@@ -182,6 +211,7 @@ def test_an_export_that_differs_fails_and_is_not_kept(run, tmp_path, monkeypatch
     ("argv", "named"),
     [
         (["--format", "onnx", "--precision", "int8", "--out", "m.onnx"], "tflite"),
+        (["--format", "onnx", "--calibration", "256", "--out", "m.onnx"], "only with --precision int8"),
         (["--format", "tflite", "--out", "m.onnx"], ".tflite"),
         (["--format", "keras", "--out", "there.keras"], "--out"),
         (["--format", "keras", "--out", "nowhere/m.keras"], "--out"),

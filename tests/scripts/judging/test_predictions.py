@@ -65,3 +65,12 @@ def test_a_class_with_a_comma_in_its_name_stands_in_quotes():
 def test_columns_of_no_such_form_are_refused(text, told):
     with pytest.raises(InputError, match=told):
         chosen_columns(text, ("a", "b"))
+
+
+def test_the_table_has_a_name_with_every_score_those_of_all_classes_too():
+    columns = columns_of(("cat", "dog", "owl"), 2, all_scores=True)
+    rows = [row("a", [0.25, 0.125, 0.625]), Row("b", None, None, "empty")]
+    assert written("table", rows, columns).splitlines() == [
+        "a  owl 0.6250  cat 0.2500  score:cat 0.2500  score:dog 0.1250  score:owl 0.6250",
+        "b  error: empty",
+    ]

@@ -29,6 +29,7 @@ from tuning.trial import read_result
 
 PATIENCE = 600.0  # seconds without a word of the chief, while no trial runs here, until a worker gives up
 _BETWEEN_QUESTIONS = 1.0
+_LAST_SIGN = 5.0  # seconds that a sign of life may be on its way; a chief that thinks for longer answers in turn
 _LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 
 
@@ -79,6 +80,7 @@ class RemoteJournal:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
+        self._pulse.join(_LAST_SIGN)  # a sign of life after a give-back would take the trial out of the queue again
         for number, (trial_id, _) in self._ids.items():
             self._untold.append(self._wire.trial(self._proposed[number], trial_id, Status.IDLE))
         self._ids.clear()
@@ -142,13 +144,31 @@ class RemoteJournal:
                 self._called(self._chief.ask, other)
             return None
         proposal = self._wire.proposal(trial)
-        is_new = trial.status == Status.RUNNING and proposal.number not in self._ids
-        require(is_new, "Expected the chief to hand out a trial that does not run here", trial_id=trial.trial_id)
+        require(trial.status == Status.RUNNING, "Expected the chief to hand out a trial", status=trial.status)
+        if proposal.number in self._ids:
+            self._keep(proposal, trial.trial_id, name)
+            return Wait()
         self._require_own(proposal)
         proposal = self._from_here(proposal)
         self._free.remove(name)
         self._proposed[proposal.number], self._ids[proposal.number] = proposal, (trial.trial_id, name)
         return proposal
+
+    def _keep(self, proposal: Proposal, trial_id: str, name: str) -> None:
+        """Goes on with a trial that runs here under the id and the name under which it was handed out again.
+
+        A chief that was restarted, or has heard nothing for too long, hands out what runs here to any slot that asks.
+        """
+        known = self._proposed[proposal.number]
+        require(
+            (proposal.values, proposal.epochs) == (known.values, known.epochs),
+            f"Expected trial {proposal.number} as it runs here",
+            proposed=proposal.values,
+            do="The chief's search is another one than before.",
+        )
+        _, before = self._ids[proposal.number]
+        self._ids[proposal.number] = (trial_id, name)
+        self._free[self._free.index(name)] = before
 
     def _require_own(self, proposal: Proposal) -> None:
         """What this folder holds of a trial is of the same values."""
@@ -207,6 +227,8 @@ class RemoteJournal:
         """Says that the trials go on, in a thread of its own: the search's may wait for a process."""
         while not self._ended.wait(seconds):
             for trial_id, _ in tuple(self._ids.values()):
+                if self._ended.is_set():
+                    return
                 try:
                     self._chief.is_held(trial_id)
                 except (grpc.RpcError, ValueError):  # it does not answer, as the search's thread will notice

@@ -4,7 +4,8 @@
     {"ended": {"number": 3, "score": 0.51, "reason": ""}}
 
 A line is on disk before anything is done because of it. From the lines a fresh oracle of the same seed comes to know
-what the last one knew when its process died, whatever moment that was.
+what the last one knew when its process died, whatever moment that was. Where proposals are computed from scores
+(`algorithms.Bayesian`), it takes the lines' values: another processor may compute another last bit.
 """
 
 import dataclasses
@@ -25,8 +26,8 @@ class Proposes(Protocol):
     def propose(self) -> Proposal | Wait | None:
         """The next trial, wait, or no more."""
 
-    def propose_again(self) -> Proposal | Wait | None:
-        """The same, without a bound: what was proposed before, under another one."""
+    def repeat(self, proposal: Proposal) -> Proposal | Wait | None:
+        """The next trial, which was proposed before, maybe under another bound: as it was, or what is proposed now."""
 
     def tell(self, number: int, score: float | None, reason: str) -> None:
         """How a trial ended."""
@@ -116,13 +117,12 @@ class Journal:
             self._ended[event.number] = event
             self._oracle.tell(event.number, event.score, event.reason)
             return
-        proposal = self._oracle.propose_again()
+        proposal = self._oracle.repeat(event)
         require(
             isinstance(proposal, Proposal) and _line(proposal) == _line(event),
             f"Expected the oracle to propose what it proposed before, in {where}: {event}",
             proposed=proposal,
-            do="Other versions of KerasTuner, NumPy, SciPy or scikit-learn may draw otherwise: go on with those that "
-            f"the search began with. {_REPLACE}",
+            do=f"Other versions of KerasTuner may draw otherwise: go on with that of the search's start. {_REPLACE}",
         )
         self._proposed[event.number] = event
 

@@ -50,10 +50,26 @@ class Oracle:
         None says nothing about the trials that are still running.
         """
         most = self._options.trials
-        return None if most is not None and len(self._numbers) >= most else self.propose_again()
+        return None if most is not None and len(self._numbers) >= most else self._propose()
 
-    def propose_again(self) -> Proposal | Wait | None:
-        """As `propose`, however many trials are asked for: what was proposed when more were."""
+    def repeat(self, proposal: Proposal) -> Proposal | Wait | None:
+        """As `propose` where an oracle like this one proposed a trial before, however many are asked for now.
+
+        Returns:
+            The trial, of the Bayesian oracle with the values that it had then, where the space has them; all other
+            oracles draw it again. What comes next is what would have come then, if the trial is the same.
+        """
+        if not isinstance(self._oracle, algorithms.Bayesian):
+            return self._propose()
+        try:
+            codes = self._space.codes(proposal.values)
+            self._space.options(codes)
+        except (TypeError, ValueError):
+            return None
+        with self._oracle.repeating(codes):
+            return self._propose()
+
+    def _propose(self) -> Proposal | Wait | None:
         if self._is_over:
             return None
         if self._waits:

@@ -121,6 +121,59 @@ def test_a_worker_goes_on_without_a_chief_and_tells_the_next_one_what_ended(tmp_
     assert ["answer" in text for text in said] == [True, True]
 
 
+def test_a_worker_goes_on_with_what_runs_here_when_a_restarted_chief_hands_it_out_again(tmp_path):
+    with serving(tmp_path / "chief") as (_, address, _):
+        journal = journal_of(address, tmp_path / "worker", slots=3)
+        first, second = journal.propose(), journal.propose()
+    with serving(tmp_path / "chief", port=address.port) as (chief, _, _):
+        answers = []  # each of the two comes back to the slot that asks, whose name it takes
+        wait_until(lambda: answers.append(journal.propose()) or isinstance(answers[-1], Proposal))
+        assert answers[-1].number == 3 and all(isinstance(one, Wait) for one in answers[:-1])
+        names = [f"{tmp_path / 'worker'} slot {slot}" for slot in (3, 1, 2)]
+        assert {held.proposal.number: held.worker for held in chief.running} == dict(enumerate(names, start=1))
+        assert sorted(chief.workers) == sorted(names)
+        handed_out = {held.trial_id: held.seen for held in chief.running}
+        with journal:
+            wait_until(lambda: all(held.seen > handed_out[held.trial_id] for held in chief.running))
+            end(journal, tmp_path / "worker", first)
+            assert chief.results[1].score == 0.5 and len(chief.running) == 2
+        assert chief.running == []  # given back
+    assert [one.number for one in journal.proposed] == [1, 2, 3] and journal.proposed[1] == second
+
+
+def test_another_trial_under_the_number_of_one_that_runs_here_is_refused(tmp_path):
+    with serving(tmp_path / "chief") as (_, address, _):
+        journal = journal_of(address, tmp_path / "worker", slots=2)
+        first = journal.propose()
+    grid = OracleOptions(algorithm="grid", trials=3)
+    with serving(tmp_path / "other", plan_of(options=grid), port=address.port) as (chief, _, _):
+        with pytest.raises(InputError, match="Expected trial 1 as it runs here.*another one than before"):
+            wait_until(lambda: not isinstance(journal.propose(), Wait))
+        assert chief.running[0].proposal.values != first.values
+
+
+def test_a_sign_of_life_that_is_on_its_way_does_not_take_back_what_is_given_back(tmp_path):
+    with serving(tmp_path / "chief") as (chief, address, _):
+        client, sent, arrived = ChiefClient(address), threading.Event(), threading.Event()
+        is_held = client.is_held
+
+        def late(trial_id):
+            sent.set()
+            time.sleep(0.5)
+            try:
+                return is_held(trial_id)
+            finally:
+                arrived.set()
+
+        client.is_held = late
+        directory = SearchDirectory(tmp_path / "worker")
+        with RemoteJournal(client, plan_of(), directory, "worker", 1, silent_seconds=0.4) as journal:
+            journal.propose()
+            assert sent.wait(10)
+        assert arrived.wait(10)
+        assert chief.running == []
+
+
 def test_a_worker_without_a_trial_gives_up_a_chief_that_is_gone(tmp_path):
     with serving(tmp_path / "chief") as (_, address, _):
         pass

@@ -5,8 +5,10 @@ import os
 from pathlib import Path
 
 import pytest
+from sklearn.gaussian_process import GaussianProcessRegressor
 
 from base.errors import InputError
+from tuning.oracles.algorithms import Bayesian
 from tuning.oracles.journal import Ended, Journal, read_events
 from tuning.oracles.options import OracleOptions
 from tuning.oracles.oracle import Oracle
@@ -17,12 +19,14 @@ SPACE = (Float(name="x", low=0.0, high=1.0), Choice(name="kind", values=("a", No
 OPTIONS = {
     "random": OracleOptions(algorithm="random", trials=8),
     "grid": OracleOptions(algorithm="grid", trials=8),
-    "bayesian": OracleOptions(algorithm="bayesian", trials=6),
+    "bayesian": OracleOptions(algorithm="bayesian", trials=9),
+    "bayesian of 6": OracleOptions(algorithm="bayesian", trials=6),
     "hyperband": OracleOptions(algorithm="hyperband", max_epochs=4, hyperband_factor=2),
     "hyperband of 9": OracleOptions(algorithm="hyperband", max_epochs=9),
 }
 SPACES = {
     "bayesian": SPACE[:1],
+    "bayesian of 6": (Choice(name="x", values=tuple(place / 10 for place in range(1, 7))),),
     "hyperband of 9": (Choice(name="x", values=tuple(place / 10 for place in range(1, 10))),),
 }
 
@@ -106,6 +110,77 @@ def test_an_oracle_that_proposes_otherwise_is_refused(tmp_path):
         InputError, match="in line 1 of .*journal.jsonl: Proposal.number=1, .*Other versions of KerasTuner"
     ):
         opened(path, "random", seed=1)
+
+
+def _tried(oracle: Bayesian) -> dict:
+    return next(iter(oracle.trials.values())).hyperparameters.values
+
+
+def first_of_the_process(lines: list[bytes]) -> int:
+    """Where a search's first proposal stands that is not random: three trials have succeeded before."""
+    events = [json.loads(line) for line in lines]
+    scored = [place for place, one in enumerate(events) if one.get("ended", {}).get("score") is not None]
+    return next(place for place, one in enumerate(events) if "proposed" in one and place > scored[2])
+
+
+def test_a_bayesian_search_whose_processes_repeat_themselves_goes_on_to_the_same_end(tmp_path, monkeypatch):
+    """What it proposes then depends on random combinations, which must be those of the same trial after a kill."""
+    whole, cut = tmp_path / "whole.jsonl", tmp_path / "cut.jsonl"
+    monkeypatch.setattr(Bayesian, "_vector_to_values", lambda self, _: _tried(self))
+    go_on(opened(whole, "bayesian"))
+    lines = whole.read_bytes().splitlines(keepends=True)
+    first = first_of_the_process(lines)
+    assert any(b"proposed" in line for line in lines[first + 1 :])
+    for kept in (first, first + 1, first + 2):
+        cut.write_bytes(b"".join(lines[:kept]))
+        go_on(opened(cut, "bayesian"))
+        assert cut.read_bytes() == whole.read_bytes()
+
+
+def with_another_last_bit(content: bytes, number: int) -> bytes:
+    """A journal of proposals that another machine computed: one differs in the last bit of `x`."""
+    events = [json.loads(line) for line in content.splitlines()]
+    values = next(one["proposed"]["values"] for one in events if one.get("proposed", {}).get("number") == number)
+    values["x"] = math.nextafter(values["x"], 1.0)
+    return b"".join(json.dumps(event).encode() + b"\n" for event in events)
+
+
+def test_a_bayesian_search_takes_its_journals_values_without_computing_them_again(tmp_path, monkeypatch):
+    whole, path = tmp_path / "whole.jsonl", tmp_path / "journal.jsonl"
+    go_on(opened(whole, "bayesian"))
+    lines = whole.read_bytes().splitlines(keepends=True)
+    first = first_of_the_process(lines)
+    for number in (2, json.loads(lines[first])["proposed"]["number"]):  # a random one, and that of the process
+        content = with_another_last_bit(b"".join(lines[: first + 1]), number)
+        path.write_bytes(content)
+        with monkeypatch.context() as patch:
+            patch.delattr(GaussianProcessRegressor, "fit")
+            journal = opened(path, "bayesian")
+        assert path.read_bytes() == content
+        go_on(journal)
+        assert path.read_bytes().startswith(content)
+        assert len(journal.ended) == 9
+
+
+def test_another_last_bit_of_what_is_only_drawn_is_refused(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    go_on(opened(path, "random"))
+    path.write_bytes(with_another_last_bit(path.read_bytes(), 2))
+    with pytest.raises(InputError, match="Expected the oracle to propose what it proposed before, in line 2"):
+        opened(path, "random")
+
+
+@pytest.mark.parametrize("value", ["0.85", '"a"', "null", "[1]"])
+@pytest.mark.parametrize("algorithm", ["bayesian", "bayesian of 6"])
+def test_a_bayesian_search_takes_no_values_of_another_space(algorithm, value, tmp_path):
+    path = tmp_path / "journal.jsonl"
+    opened(path, algorithm).propose()
+    number = 2 if (algorithm, value) == ("bayesian", "0.85") else 1
+    path.write_text(
+        f'{{"proposed": {{"number": {number}, "values": {{"x": {value}}}, "epochs": null, "parent": null}}}}\n'
+    )
+    with pytest.raises(InputError, match="Expected the oracle to propose what it proposed before, in line 1"):
+        opened(path, algorithm)
 
 
 @pytest.mark.parametrize("algorithm", ["random", "bayesian", "grid"])

@@ -118,18 +118,14 @@ ELSEWHERE = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [name if name == "cifar10" else pytest.param(name, marks=pytest.mark.slow) for name in ELSEWHERE]
-)
-def test_a_recipe_runs_by_the_commands_of_its_header_on_small_data_of_the_same_form(name, tmp_path, monkeypatch):
-    small_net = [] if name == "horses_or_humans" else ["--model", "resnet-8"]
-    require_header_runs(name, tmp_path, monkeypatch, small_net)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in ELSEWHERE if name != "horses_or_humans"])
-def test_a_recipe_runs_with_its_own_net_on_small_data_of_the_same_form(name, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_a_recipe_runs_by_the_commands_of_its_header_on_small_data_of_the_same_form(name, tmp_path, monkeypatch):
     require_header_runs(name, tmp_path, monkeypatch, [])
+
+
+def test_a_recipe_runs_by_the_commands_of_its_header_with_a_small_net(tmp_path, monkeypatch):
+    require_header_runs("cifar10", tmp_path, monkeypatch, ["--model", "resnet-8"])
 
 
 def require_header_runs(name, folder, monkeypatch, net):

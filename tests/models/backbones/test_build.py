@@ -190,7 +190,7 @@ def test_saved_models_load_and_give_the_same_where_millrace_is_not(tmp_path):
         "print('same')\n"
     )
     paths = []
-    for name in ("resnet-8", "wrn-10-1", *SMALL):
+    for name in ("resnet-8", "wrn-10-1", *EACH_WAY, "EfficientNetB0", "ConvNeXtTiny"):
         size = BACKBONES[name].minimum if name in BACKBONES else 8
         model = build_backbone_model(name, NONE, (size, size, 3), THREE)
         images = pixels(size, size, 3)

@@ -16,7 +16,7 @@ test: .venv
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: .venv
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
 
 .venv: .venv/.installed
 

@@ -85,7 +85,8 @@ def _builder(tfds: ModuleType, source: str) -> Any:
         return builder
     except tfds.core.DatasetNotFoundError:
         name = source.removeprefix(TFDS).split("/")[0]
-        close = difflib.get_close_matches(name, tfds.list_builders(), n=1)
+        known = tfds.list_builders(with_community_datasets=False)  # those of others are looked up over the network
+        close = difflib.get_close_matches(name, known, n=1)
         do = f"Did you mean {close[0]!r}?" if close else "See https://www.tensorflow.org/datasets/catalog."
         raise input_error("Expected a set that TFDS knows", source=source, do=do) from None
     except (OSError, ValueError, AssertionError, DownloadError, ExtractError, NonMatchingChecksumError) as error:

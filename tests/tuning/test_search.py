@@ -56,7 +56,7 @@ TRAIN = """
         (run / "metrics.jsonl").write_text("".join(row % (epoch, 20) for epoch, _ in rows))
         time.sleep(2.5)
     if blocks == 9:
-        rows += [(epoch, 20) for epoch in range(4, 9)]
+        rows += [(epoch, 20) for epoch in range(4, 7)]
         (run / "metrics.jsonl").write_text("".join(row % (epoch, 20) for epoch, _ in rows))
         time.sleep(60)
 """

@@ -117,7 +117,7 @@ def test_a_recipe_of_image_data_generator_trains_and_its_standardisation_is_the_
     assert train.main(argv) == 0 and "finished already" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("head", ["softmax", "sigmoid", "linear"])
+@pytest.mark.parametrize("head", ["softmax", *(pytest.param(h, marks=pytest.mark.slow) for h in ("sigmoid", "linear"))])
 def test_model_keras_loads_and_trains_on_where_millrace_is_not_installed(tmp_path, head):
     write_photos(tmp_path / "source", classes=("cat", "dog"), count=12)
     data, run = tmp_path / "data", tmp_path / "run"

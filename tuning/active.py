@@ -69,8 +69,8 @@ class Active:
         self.began = time.monotonic()
         self.idle = None if emptied is None else self.began - emptied
 
-    def is_tried_again(self, ended: Ended) -> bool:
-        """Whether the execution whose process has ended is to be started again; counts it."""
+    def try_again(self, ended: Ended) -> bool:
+        """Whether the execution whose process has ended is to be started again, which is counted here."""
         self.seconds += ended.seconds
         self._tries = tries_now(self._tries, self._reached, self.run)
         again = ended.goes_on and self._tries < TRIES_AFTER_KILLS

@@ -55,21 +55,19 @@ class Overview:
     objective: str = "val_loss"
 
 
-def standing(
-    rows: Iterable[Mapping[str, Any]], before: Standing | None = None, *, objective: Objective = VAL_LOSS
-) -> Standing:
+def standing(rows: Iterable[Mapping[str, Any]], before: Standing, *, objective: Objective = VAL_LOSS) -> Standing:
     """How far a trial is after some more rows of its `metrics.jsonl`.
 
     Args:
         rows: Those that have come.
-        before: How far it was; None: it is looked at for the first time.
+        before: How far it was.
         objective: Of epochs.
 
     Example:
         >>> standing([{"epoch": 1, "val_loss": 0.5, "images_per_second": 90.0}], Standing())
         Standing(epoch=1, began=0, best=0.5, images_per_second=90.0)
     """
-    now = before or Standing()
+    now = before
     for row in rows:
         value = row.get(objective.name)
         seen = [one for one in (now.best, value) if one is not None and math.isfinite(one)]
@@ -79,7 +77,7 @@ def standing(
             best=min(seen, key=lambda one: objective.sign * one, default=None),
             images_per_second=row.get("images_per_second") or None,
         )
-    return now if before else dataclasses.replace(now, began=now.epoch)
+    return now
 
 
 def epochs_of(recipe: Mapping[str, Any]) -> int:
@@ -211,9 +209,8 @@ class Follower:
         self._read = new_rows(self._path)
         self._values = self._values_of(self._read.rows)
         self._done = done
-        before = Standing(epoch=done)
-        self._standing = standing(self._read.rows, before, objective=self._objective)
-        self._standing = dataclasses.replace(self._standing, began=self._standing.epoch)
+        found = standing(self._read.rows, Standing(epoch=done), objective=self._objective)
+        self._standing = dataclasses.replace(found, began=found.epoch)
 
     @property
     def curve(self) -> tuple[float, ...]:

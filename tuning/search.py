@@ -164,7 +164,7 @@ class Search:
         """What follows from the end of a trial's process."""
         active = self._active[ended.number]
         self._emptied[active.slot.number] = time.monotonic()
-        if active.is_tried_again(ended):
+        if active.try_again(ended):
             self._start(supervisor, active)
             return
         execution = execution_of(

@@ -12,7 +12,7 @@ report.html     what was searched and found, for people; anew while the search g
 tensorboard/    the same for TensorBoard: a run a trial, and the table of hyperparameters
 best.yaml       a recipe of the best trial's options
 ranking.json    written last: where it stands, the search is finished
-final/          the best trials, trained in full: RANK-LABEL/seed-S/ holds recipe.yaml, run/ and log.txt
+final/          the best trials, trained in full: TRIAL-LABEL/seed-S/ holds recipe.yaml, run/ and log.txt
 final.json      what they came to; written when all of them have ended
 """
 

@@ -16,23 +16,10 @@ from scripts import build_tfrecords, evaluate, train
 from scripts.judging.evaluate_options import EvaluateOptions
 from scripts.judging.views import DEGREES, SHARES
 from scripts.training import options as train_options
-from tests.scripts.conftest import SMALL
+from tests.scripts.conftest import OWN, SMALL
 
 CLASSES = ["<i>left's", 'right & "more"']
 SIDE = 20  # shifts are whole pixels
-OWN = """
-import keras
-
-class Twice(keras.layers.Layer):
-    def call(self, x):
-        return 2 * x
-
-def build(shape, classes):
-    image = keras.Input(shape)
-    x = keras.layers.Conv2D(4, 3, activation="relu")(Twice()(keras.layers.Rescaling(1 / 255)(image)))
-    x = keras.layers.Flatten()(keras.layers.AveragePooling2D(4)(x))
-    return keras.Model(image, keras.layers.Dense(classes, activation="softmax")(x))
-"""
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from pipelines.images.decode import decode_file
 from pipelines.images.input_options import InputSpec
 from scripts import build_tfrecords, export, predict, train
 from scripts.judging import exporting
-from tests.scripts.conftest import SMALL
+from tests.scripts.conftest import OWN, SMALL
 
 CLASSES = ["cat", "dog", "owl"]
 
@@ -168,20 +168,6 @@ def test_predict_knows_the_labels_and_the_images_of_what_was_exported(run, data,
     assert [row[:2] for row in said[0]] == [row[:2] for row in said[2]]
     scores = [np.array([row[2] for row in rows[1:]], float) for rows in (said[0], said[2])]
     np.testing.assert_allclose(*scores, atol=1e-6)
-
-
-OWN = """
-import keras
-
-class Twice(keras.layers.Layer):
-    def call(self, x):
-        return 2 * x
-
-def build(shape, classes):
-    image = keras.Input(shape)
-    x = keras.layers.GlobalAveragePooling2D()(Twice()(keras.layers.Rescaling(1 / 255)(image)))
-    return keras.Model(image, keras.layers.Dense(classes, activation="softmax")(x))
-"""
 
 
 def test_of_a_model_of_ones_own_it_is_said_that_keras_needs_its_classes(data, tmp_path, capsys):

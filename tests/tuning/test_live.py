@@ -27,13 +27,13 @@ def test_a_standing_is_the_same_whether_its_rows_come_together_or_one_by_one():
 
 def test_an_objective_that_is_to_grow_is_best_where_it_is_greatest():
     rows = [{"epoch": epoch, "val_accuracy": value} for epoch, value in enumerate((0.5, 0.75, 0.25), 1)]
-    assert standing(rows, objective=objective_of("val_accuracy")).best == 0.75
+    assert standing(rows, Standing(), objective=objective_of("val_accuracy")).best == 0.75
 
 
 def test_the_time_left_counts_the_epochs_of_this_process():
     fresh = standing(metrics(0.5, 0.4), Standing())
     assert row(3, 1, fresh, epochs=10, seconds=20).seconds_left == 80
-    went_on = standing(metrics(0.3, 0.2, first=7), standing(metrics(*[0.5] * 6)))
+    went_on = standing(metrics(0.3, 0.2, first=7), Standing(epoch=6, began=6))
     assert went_on.began == 6
     assert row(3, 1, went_on, epochs=10, seconds=20).seconds_left == 20
     assert row(3, 1, Standing(), epochs=10, seconds=20).seconds_left is None

@@ -2,11 +2,14 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from base import files
 from base.errors import InputError
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_file_that_fails_half_way_leaves_the_old_one_and_nothing_else(tmp_path):
@@ -28,13 +31,25 @@ def test_a_lock_keeps_others_out_until_it_is_freed_and_leaves_no_file(tmp_path):
         pass
 
 
-def test_the_lock_of_a_killed_process_is_free(tmp_path):
-    program = """if True:
-        import os, pathlib, sys
+def holder(path, until):
+    """A process beside this one that holds the lock until it has run a statement, in the lock's folder."""
+    program = f"""if True:
+        import os, pathlib, sys, time
         from base.files import locked
         with locked(pathlib.Path(sys.argv[1])):
-            os.kill(os.getpid(), 9)"""
-    subprocess.run([sys.executable, "-c", program, str(tmp_path / "lock")], cwd=os.path.dirname(files.__file__) + "/..")
+            print("held", flush=True)
+            {until}"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(path)], cwd=path.parent, env=environment, stdout=subprocess.PIPE
+    )
+    assert process.stdout.readline() == b"held\n"
+    return process
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path):
+    with holder(tmp_path / "lock", "os.kill(os.getpid(), 9)"):
+        pass
     assert (tmp_path / "lock").exists()
     with files.locked(tmp_path / "lock"):
         pass
@@ -57,19 +72,12 @@ def test_a_lock_is_not_held_on_a_file_that_its_last_holder_has_removed(tmp_path,
 
 def test_a_lock_is_waited_for_as_long_as_its_holder_lives_and_no_longer_than_asked(tmp_path):
     path = tmp_path / "lock"
-    child = os.fork()
-    if child == 0:
-        with files.locked(path):
-            time.sleep(0.3)
-        os._exit(0)
-    while not path.exists():
-        time.sleep(0.01)
-    with files.locked(path, wait=10):
-        os.waitpid(child, 0)
+    with holder(path, "time.sleep(0.3); pathlib.Path('over').touch()"), files.locked(path, wait=60):
+        assert (tmp_path / "over").exists()
     started = time.monotonic()
     with files.locked(path), pytest.raises(BlockingIOError), files.locked(path, wait=0.2):
         pass
-    assert 0.2 <= time.monotonic() - started < 5
+    assert 0.2 <= time.monotonic() - started < 60
 
 
 def test_a_folder_that_can_not_be_made_is_refused_and_nothing_is_left(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from base.errors import input_error, nearest, require
-from base.options import read_yaml
+from base.recipes import read_yaml
 from models.export.metadata import NEEDS, read_metadata
 from models.imagenet import imagenet_classes
 

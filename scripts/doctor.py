@@ -14,7 +14,8 @@ from rich.console import Console
 
 from base import command, files, native_log
 from base.errors import InputError, require
-from base.options import option, parse, to_dict, to_yaml
+from base.options import option, parse, to_dict
+from base.recipes import to_yaml
 from pipelines.doctor.tuning import candidates, starting_at, tune
 from pipelines.doctor.verdict import Gain, diagnose
 from pipelines.manifest import Manifest, read_manifest

@@ -5,7 +5,7 @@ import math
 import time
 from pathlib import Path
 
-from base.options import read_yaml
+from base.recipes import read_yaml
 from tuning.plan import SearchPlan
 from tuning.processes.slots import Slot
 from tuning.processes.supervisor import Ended

@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from base import files
-from base.options import to_yaml
+from base.recipes import to_yaml
 from tuning.objective import Objective
 from tuning.plan import SearchPlan
 from tuning.search_directory import SearchDirectory

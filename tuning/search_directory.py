@@ -27,7 +27,7 @@ from typing import Any
 
 from base import files
 from base.errors import InputError, input_error, require
-from base.options import read_yaml, to_yaml
+from base.recipes import read_yaml, to_yaml
 from tuning import trial
 from tuning.trial import TrialResult, read_result
 

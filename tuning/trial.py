@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from base import files
-from base.options import read_yaml, to_yaml
+from base.recipes import read_yaml, to_yaml
 from tuning.processes.slots import Slot
 
 RECIPE, RUN, LOG, RESULT = "recipe.yaml", "run", "log.txt", "result.json"

@@ -7,8 +7,8 @@ from typing import Any
 
 from base import picture
 from base.files import write_text
-from base.options import read_yaml
 from base.page import render
+from base.recipes import read_yaml
 from models.training.diagnosis import Finding, diagnose, over_fits_from
 from models.training.run_directory import RunDirectory
 

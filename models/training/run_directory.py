@@ -25,7 +25,7 @@ from typing import Any, Literal
 
 from base import files
 from base.errors import input_error
-from base.options import read_yaml, to_yaml
+from base.recipes import read_yaml, to_yaml
 
 # In the order of removal: without its model a run is not finished, and without its options it is no run.
 _RESULTS = ("model.keras", "report.html", "evaluation.json", "clock.json")

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from base import files
 from base.errors import require
-from base.options import read_yaml
+from base.recipes import read_yaml
 from pipelines.manifest import read_manifest
 from scripts import evaluate
 from scripts.searching.alone import TRAIN, slots_for

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from base.errors import input_error, require
-from base.options import given, neutral_names, read_recipes, to_dict
+from base.options import given, neutral_names, to_dict
+from base.recipes import read_recipes
 from models.backbones.table import is_backbone
 from pipelines.augment.generator_options import joined_policy
 from scripts.training import options as train_options

@@ -5,7 +5,8 @@ import pytest
 import yaml
 
 from base.errors import InputError, require
-from base.options import build, given, option, parse, read_recipes, to_dict, to_yaml, typed
+from base.options import build, given, option, parse, to_dict, typed
+from base.recipes import read_recipes, to_yaml
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from base import files
 from base.errors import input_error
-from base.options import read_yaml, to_yaml
+from base.recipes import read_yaml, to_yaml
 from tuning.curves import Rows, write_rows
 from tuning.oracles.proposal import Proposal
 from tuning.plan import SearchPlan

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from base.errors import require
-from base.options import read_yaml
+from base.recipes import read_yaml
 from tuning.final.options import FinalOptions
 from tuning.plan import SearchPlan
 from tuning.trial import RECIPE, RUN, TrialResult

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from base.options import read_yaml
+from base.recipes import read_yaml
 from tuning.final.plan import SPLIT, FinalRun
 from tuning.live import Follower, Overview, epochs_of, row, seconds_left
 from tuning.objective import EVALUATION, Objective, objective_of

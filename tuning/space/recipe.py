@@ -42,7 +42,7 @@ def read_parameters(values: Mapping[str, Any], texts: Mapping[str, Any], groups:
 
     Args:
         values: The recipe as YAML reads it.
-        texts: The same with every scalar as it stands there (`base.options.read_recipes` gives both).
+        texts: The same with every scalar as it stands there (`base.recipes.read_recipes` gives both).
         groups: Title -> options class: what can be searched.
 
     Raises:

@@ -7,7 +7,8 @@ import types
 import pytest
 import yaml
 
-from base.options import parse, read_yaml
+from base.options import parse
+from base.recipes import read_yaml
 from scripts import tune
 from scripts.searching import worker as worker_command
 from scripts.searching.chief import overview

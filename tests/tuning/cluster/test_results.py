@@ -6,7 +6,7 @@ import json
 import pytest
 
 from base.errors import InputError
-from base.options import read_yaml
+from base.recipes import read_yaml
 from tuning.cluster.results import SLOT_OPTIONS, Told, result_from, result_text, told_of, write_end
 from tuning.oracles.options import OracleOptions
 from tuning.oracles.proposal import Proposal

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from base.errors import InputError
-from base.options import to_yaml
+from base.recipes import to_yaml
 from tuning.final.options import FinalOptions
 from tuning.final.plan import final_runs, require_same, require_trainable
 from tuning.oracles.options import OracleOptions

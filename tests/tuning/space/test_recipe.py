@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from base.errors import InputError
-from base.options import given, parse, read_recipes, to_dict
+from base.options import given, parse, to_dict
+from base.recipes import read_recipes
 from scripts.training.options import GROUPS
 from tuning.space import recipe as space_recipe
 from tuning.space.check import require_buildable

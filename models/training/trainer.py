@@ -332,4 +332,9 @@ class Trainer:
         (device, *others) = self.hardware.devices
         if device.startswith("GPU") and not others and self.hardware.options.strategy == "single":
             dataset = dataset.apply(tf.data.experimental.prefetch_to_device(f"/{device}", _BATCHES_ON_DEVICE))
+        if others:
+            # Their iterator, when it goes, waits until tf.data's tuner wakes by itself: for up to a minute, twice.
+            options = tf.data.Options()
+            options.autotune.enabled = False
+            dataset = dataset.with_options(options)
         return self.strategy.distribute_datasets_from_function(lambda _: dataset)

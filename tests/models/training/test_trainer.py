@@ -105,3 +105,18 @@ def test_loops_are_traced_once(make_trainer, task):
     trainer.model.stateless_call = lambda *a, **k: traced.append(k["training"]) or call(*a, **k)
     trainer.fit(task.training(24, 1), task.evaluation(24, 1), epochs=4)
     assert traced.count(True) <= 2 and traced.count(False) <= 2, traced
+
+
+@pytest.mark.parametrize(("replicas", "tuned"), [(1, None), (2, False)])
+def test_tf_data_tunes_nothing_on_several_replicas_whose_iterators_would_wait_for_it(
+    make_trainer, task, replicas, tuned, monkeypatch
+):
+    trainer, given = make_trainer(replicas), []
+    distribute = trainer.strategy.distribute_datasets_from_function
+    monkeypatch.setattr(
+        trainer.strategy,
+        "distribute_datasets_from_function",
+        lambda function: given.append(function(None).options()) or distribute(function),
+    )
+    trainer.fit(task.training(24, replicas), task.evaluation(24, replicas))
+    assert [options.autotune.enabled for options in given] == [tuned, tuned]

@@ -40,5 +40,6 @@ def constant_batches(batch: Batch, *, replicas: int = 1) -> tf.data.Dataset:
     elements = tf.data.Dataset.range(np.iinfo(np.int64).max)
     dataset = elements.map(lambda place: {name: value[place % replicas] for name, value in parts.items()})
     options = tf.data.Options()
+    options.autotune.enabled = False  # there is nothing to tune
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)

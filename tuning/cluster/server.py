@@ -57,7 +57,8 @@ class ChiefServer:
         self._is_closed = False
         self._calls: queue.SimpleQueue[tuple[Callable[[], Any], concurrent.futures.Future]] = queue.SimpleQueue()
         options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", LARGEST)]
-        self._server = grpc.server(concurrent.futures.ThreadPoolExecutor(_THREADS), options=options)
+        self._threads = concurrent.futures.ThreadPoolExecutor(_THREADS)
+        self._server = grpc.server(self._threads, options=options)
         STUBS.add_OracleServicer_to_server(_Servicer(self), self._server)
         port = 0
         with contextlib.suppress(RuntimeError):
@@ -75,15 +76,16 @@ class ChiefServer:
             while True:
                 self._calls.get_nowait()[1].cancel()
         self._server.stop(grace=1.0).wait(2.0)  # the last answers are on their way
+        self._threads.shutdown(wait=False)
 
     def serve(self, watch: Callable[[], None] = lambda: None) -> None:
-        """Answers calls until the search is over and its workers know that, or are silent.
+        """Answers calls until the search is over and its workers know that, or are silent, or the block has ended.
 
         Args:
             watch: Called about once a second, or more often.
         """
         between, look = min(_BETWEEN_LOOKS, self._chief.silent_seconds / 10), time.monotonic()
-        while not (self._chief.is_over and not self._chief.workers and not self._chief.running):
+        while not (self._is_closed or (self._chief.is_over and not self._chief.workers and not self._chief.running)):
             with contextlib.suppress(queue.Empty):
                 self._answer(*self._calls.get(timeout=max(0.0, look - time.monotonic())))
             if time.monotonic() >= look:

@@ -26,11 +26,23 @@ def free_addresses(count):
             one.close()
 
 
+WORKERS = []
+
+
+@pytest.fixture(autouse=True)
+def nobody_beats_on():
+    yield
+    while WORKERS:
+        WORKERS.pop().leave("the test is over")
+
+
 def workers_at(addresses, agreements=None, silence=0.5):
-    return [
+    workers = [
         Heartbeat(Cluster(addresses, i), (agreements or {}).get(i), interval=0.05, silence=silence)
         for i in range(len(addresses))
     ]
+    WORKERS.extend(workers)
+    return workers
 
 
 def together(calls):

@@ -1,6 +1,8 @@
-"""Two logical CPU devices for the whole session: TensorFlow takes them only before it runs anything."""
+"""What holds for the whole session."""
 
 import models  # noqa: F401  # isort: skip - before TensorFlow, which it sets up as in every command
+
+import signal
 
 import keras
 import pytest
@@ -8,7 +10,11 @@ import pytest
 from models.training import hardware
 from models.training.options import HardwareOptions
 
+# Two logical CPU devices: TensorFlow takes them only before it runs anything.
 hardware.prepare(HardwareOptions(strategy="mirrored", replicas=2))
+
+# A shell has what it starts in the background ignore Ctrl-C, and so would the processes that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,10 @@ from tuning.live import Follower, Row, Standing, row
 from tuning.objective import Objective
 from tuning.oracles.proposal import Proposal
 from tuning.processes.slots import Slot
-from tuning.processes.supervisor import TRIES_AFTER_KILLS, Ended
-from tuning.run_folder import is_finished, newest_checkpoint, tries_now
+from tuning.processes.supervisor import Ended
+from tuning.run_folder import is_finished
 from tuning.trial import RUN, Execution, execution_folder
+from tuning.tries import Tries
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -38,8 +39,7 @@ class Active:
     began: float = 0.0
     idle: float | None = None
     seconds: float = 0.0
-    _tries: int = 0  # how often in a row it was started again after a kill
-    _reached: str = ""  # its newest checkpoint when its process was started
+    _tries: Tries = dataclasses.field(default_factory=Tries)  # of the execution that runs
 
     @property
     def number(self) -> int:
@@ -65,22 +65,19 @@ class Active:
             emptied: When the slot's last process ended, by `time.monotonic`.
         """
         self.follower = Follower(self.run, objective, done=done)
-        self._reached = newest_checkpoint(self.run)
+        self._tries.begin(self.run)
         self.began = time.monotonic()
         self.idle = None if emptied is None else self.began - emptied
 
     def try_again(self, ended: Ended) -> bool:
         """Whether the execution whose process has ended is to be started again, which is counted here."""
         self.seconds += ended.seconds
-        self._tries = tries_now(self._tries, self._reached, self.run)
-        again = ended.goes_on and self._tries < TRIES_AFTER_KILLS
-        self._tries += again
-        return again
+        return ended.goes_on and self._tries.again(self.run)
 
     def end(self, execution: Execution) -> None:
         """Its execution has ended; the next one begins with nothing."""
         self.executions.append(execution)
-        self._tries, self.seconds = 0, 0.0
+        self._tries, self.seconds = Tries(), 0.0
 
     def is_in_its_first_training(self, now: Standing) -> bool:
         """Whether there are epochs left that it could be spared, by which no other execution is judged."""

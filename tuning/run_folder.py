@@ -14,14 +14,3 @@ def is_finished(run: Path) -> bool:
 def newest_checkpoint(run: Path) -> str:
     """The name of the checkpoint that the run would go on from, after those of earlier ones; "" where there is none."""
     return max((path.name for path in (run / _CHECKPOINTS).glob("[!.]*.npz")), default="")
-
-
-def tries_now(tries: int, reached: str, run: Path) -> int:
-    """How often in a row a run was begun again and killed without a new checkpoint: one that gets on is never given up.
-
-    Args:
-        tries: How often it had been begun again.
-        reached: The newest checkpoint when it was last begun.
-        run: Its folder.
-    """
-    return tries if newest_checkpoint(run) == reached else 0

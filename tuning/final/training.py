@@ -14,9 +14,10 @@ from tuning.live import Follower, Overview, epochs_of, row, seconds_left
 from tuning.objective import EVALUATION, Objective, objective_of
 from tuning.objective import SPLIT as VALIDATION
 from tuning.processes.slots import Slot
-from tuning.processes.supervisor import TRIES_AFTER_KILLS, Ended, Supervisor
-from tuning.run_folder import is_finished, newest_checkpoint, tries_now
+from tuning.processes.supervisor import Ended, Supervisor
+from tuning.run_folder import is_finished
 from tuning.trial import LOG, RECIPE, write_recipe
+from tuning.tries import Tries
 
 LOOK_SECONDS = 1.0
 _JUDGED = f"evaluation-{VALIDATION}.json"  # of evaluate.py
@@ -55,8 +56,7 @@ class _Active:
     left: list[list[str]]  # commands, of which the first one runs
     follower: Follower
     began: float
-    tries: int = 0
-    reached: str = ""  # the newest checkpoint when it was last started
+    tries: Tries
     seconds: float = 0.0
 
 
@@ -130,28 +130,21 @@ class FinalTraining:
         run: FinalRun,
         left: list[list[str]],
         *,
-        tries: int = 0,
+        tries: Tries | None = None,
         seconds: float = 0.0,
     ) -> None:
-        slot, follower = supervisor.free[0], Follower(run.run, self._objective)
+        slot, follower, tries = supervisor.free[0], Follower(run.run, self._objective), tries or Tries()
         self._active[number] = _Active(
-            run=run,
-            slot=slot,
-            left=left,
-            follower=follower,
-            began=time.monotonic(),
-            tries=tries,
-            reached=newest_checkpoint(run.run),
-            seconds=seconds,
+            run=run, slot=slot, left=left, follower=follower, began=time.monotonic(), tries=tries, seconds=seconds
         )
+        tries.begin(run.run)
         supervisor.start(slot, number, left[0], run.folder / LOG)
 
     def _collect(self, supervisor: Supervisor, ended: Ended) -> Iterator[tuple[FinalRun, FinalScore]]:
         active = self._active.pop(ended.number)
         seconds = active.seconds + ended.seconds
-        tries = tries_now(active.tries, active.reached, active.run.run)
-        if ended.goes_on and tries < TRIES_AFTER_KILLS:
-            self._start(supervisor, ended.number, active.run, active.left, tries=tries + 1, seconds=seconds)
+        if ended.goes_on and active.tries.again(active.run.run):
+            self._start(supervisor, ended.number, active.run, active.left, tries=active.tries, seconds=seconds)
         elif ended.exit_code == 0 and len(active.left) > 1:
             self._start(supervisor, ended.number, active.run, active.left[1:], seconds=seconds)
         else:

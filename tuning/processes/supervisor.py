@@ -26,7 +26,6 @@ from tuning.processes.reasons import OUT_OF_MEMORY, memory_kills, reason_of
 from tuning.processes.slots import Slot
 
 SECONDS_TO_SAVE = 30.0
-TRIES_AFTER_KILLS = 2  # how often a command is started again that was ended from outside
 _SLACK = 5.0  # seconds a guardian takes at most to kill what would not end
 
 

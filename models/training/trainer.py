@@ -332,8 +332,9 @@ class Trainer:
         (device, *others) = self.hardware.devices
         if device.startswith("GPU") and not others and self.hardware.options.strategy == "single":
             dataset = dataset.apply(tf.data.experimental.prefetch_to_device(f"/{device}", _BATCHES_ON_DEVICE))
-        if others:
-            # Their iterator, when it goes, waits until tf.data's tuner wakes by itself: for up to a minute, twice.
+        if dataset.options().autotune.enabled is None:
+            # Its thread is not woken when an iterator goes that a compiled loop has drawn from: it sleeps on, for up to
+            # a minute, and is waited for. Parallel calls then have all threads, and buffers grow as they are emptied.
             options = tf.data.Options()
             options.autotune.enabled = False
             dataset = dataset.with_options(options)

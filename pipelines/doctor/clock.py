@@ -42,7 +42,9 @@ def cost(run: Callable[[int], None], seconds: float, warm_up: int = 1) -> Cost:
 
 def cost_of_element(dataset: tf.data.Dataset, seconds: float, warm_up: int = 1) -> Cost:
     """What an element of an endless dataset costs, drained by a compiled loop."""
-    iterator = iter(dataset)
+    options = tf.data.Options()
+    options.autotune.enabled = False  # its thread would measure along, and outlive the iterator by up to a minute
+    iterator = iter(dataset.with_options(options))
 
     @tf.function(autograph=False, reduce_retracing=True)
     def drain(count: tf.Tensor) -> None:

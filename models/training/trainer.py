@@ -328,14 +328,14 @@ class Trainer:
         return {"val_loss": float(result["loss"].mean(dtype=np.float64)), "val_accuracy": float(right.mean())}
 
     def _distributed(self, dataset: tf.data.Dataset):
-        # Copied while the step before runs; a strategy of several replicas does it by itself.
-        (device, *others) = self.hardware.devices
-        if device.startswith("GPU") and not others and self.hardware.options.strategy == "single":
-            dataset = dataset.apply(tf.data.experimental.prefetch_to_device(f"/{device}", _BATCHES_ON_DEVICE))
         if dataset.options().autotune.enabled is None:
             # Its thread is not woken when an iterator goes that a compiled loop has drawn from: it sleeps on, for up to
             # a minute, and is waited for. Parallel calls then have all threads, and buffers grow as they are emptied.
             options = tf.data.Options()
             options.autotune.enabled = False
             dataset = dataset.with_options(options)
+        # Copied while the step before runs; a strategy of several replicas does it by itself. Nothing may come after.
+        (device, *others) = self.hardware.devices
+        if device.startswith("GPU") and not others and self.hardware.options.strategy == "single":
+            dataset = dataset.apply(tf.data.experimental.prefetch_to_device(f"/{device}", _BATCHES_ON_DEVICE))
         return self.strategy.distribute_datasets_from_function(lambda _: dataset)

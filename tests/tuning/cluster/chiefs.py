@@ -34,3 +34,5 @@ def serving(folder, plan, port=0):
         thread = threading.Thread(target=server.serve, daemon=True)
         thread.start()
         yield chief, server.address, thread
+    thread.join(timeout=60)
+    assert not thread.is_alive()  # it serves no longer than the block

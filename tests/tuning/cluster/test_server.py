@@ -41,6 +41,8 @@ def serving(folder, trials=2, port=0):
         thread = threading.Thread(target=server.serve, daemon=True)
         thread.start()
         yield chief, server, thread
+    thread.join(timeout=60)
+    assert not thread.is_alive()  # it serves no longer than the block
 
 
 @pytest.fixture
